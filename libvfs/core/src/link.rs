@@ -1,0 +1,86 @@
+//! The contract between `libmonaka_vfs.a` inside a program and `monaka pack`.
+//!
+//! The library exports nothing: an export would change every program that
+//! links it, and an old crt1 makes wasm-ld wrap exported functions with the
+//! program's constructors. Instead the library keeps [records](Record) in the
+//! program's data. `pack` finds them by their magic number; a record also
+//! holds its own address, so bytes that merely look like one are passed over.
+//!
+//! | record | `id` | `functions[0]` | `functions[1]` |
+//! |---|---|---|---|
+//! | root, always linked | [`ROOT`] | `reserve` | `mount` |
+//! | hook, linked with its function | index in [`witx::HOOKS`](crate::witx::HOOKS) | the library's function | the host's import |
+//!
+//! A "function" is an index into the program's table 0, as C knows function
+//! pointers. The library reaches the host *only* through `functions[1]` of a
+//! hook, never by a direct call; so after linking every direct call of a
+//! hooked import is one that went around the library, and `pack` sends it to
+//! `functions[0]`.
+//!
+//! `reserve(tables_len: u32, data_len: u64) -> u32`
+//! : takes room for an image of `tables_len + data_len` bytes from the
+//!   program's allocator and answers its address, a multiple of
+//!   [`ALIGN`](crate::image::ALIGN), or 0 when there is none. The
+//!   room reads as zeros up to stray allocator bookkeeping.
+//!
+//! `mount(image: u32, tables_len: u32, data_len: u64, flags: u32) -> u32`
+//! : builds the file system from the tables that now stand at `image`; their
+//!   contents follow at `image + tables_len` and need not be there yet. `flags`
+//!   is a set of [`MOUNT_HOST_DIRS`]. Answers an errno.
+
+/// Begins every record.
+pub const MAGIC: [u8; 16] = *b"\x7fmonaka.link\r\n\x1a\x00";
+
+/// The version of this contract, of the image format and of the behaviour that
+/// `pack` counts on: a library and a CLI of different numbers refuse each other.
+pub const ABI: u32 = 1;
+
+/// [`Record::id`] of the root record.
+pub const ROOT: u32 = u32::MAX;
+
+/// Mount flag: adopt the descriptors that the host opened before the program.
+pub const MOUNT_HOST_DIRS: u32 = 1;
+
+/// A record's size in bytes as it stands in the program's memory.
+pub const RECORD_SIZE: usize = 36;
+
+/// One record, decoded from a program's memory. All integers are little-endian.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 16 | [`MAGIC`] |
+/// | 16 | 4 | the record's own address |
+/// | 20 | 4 | [`ABI`] |
+/// | 24 | 4 | `id` |
+/// | 28 | 4 + 4 | `functions` |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The record's own address in memory 0.
+    pub address: u32,
+    /// The library's [`ABI`].
+    pub abi: u32,
+    /// [`ROOT`] or a hook's index.
+    pub id: u32,
+    /// Indices into table 0.
+    pub functions: [u32; 2],
+}
+
+impl Record {
+    /// Decodes the record that `bytes` begins with, if it is one that stands
+    /// at `address`.
+    pub fn parse(bytes: &[u8], address: u32) -> Option<Record> {
+        let bytes: &[u8; RECORD_SIZE] = bytes.get(..RECORD_SIZE)?.try_into().ok()?;
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        if bytes[..16] != MAGIC || word(16) != address {
+            return None;
+        }
+        Some(Record {
+            address,
+            abi: word(20),
+            id: word(24),
+            functions: [word(28), word(32)],
+        })
+    }
+}

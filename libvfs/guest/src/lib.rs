@@ -1,0 +1,3 @@
+#![cfg(target_family = "wasm")]
+#![no_std]
+//! x
