@@ -1,4 +1,33 @@
-//! The packed image. See docs/SPEC.md.
+//! The packed image: a directory tree as one flat run of bytes.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`format`] | the bits, as docs/SPEC.md has them |
+//! | [`Tree`] | what shall be packed; any mistake in it is found while it is built |
+//! | [`write()`] | [`ValidTree`] → tables, and where each file's contents belong |
+//! | [`Image`] | tables, checked once, then read without copying |
+//! | [`Dump`] | an image as text |
+//!
+//! An image is *tables* followed by *data*. Everything here works on the tables
+//! alone; file contents are never looked at, so whoever has them may keep them
+//! wherever they are.
+//!
+//! 1. The same tree gives the same bytes, in whatever order it was built.
+//! 2. Bytes are hostile until [`Image::open`] has checked them; after that
+//!    nothing about them can fail.
 
-/// Image placement.
+pub mod format;
+
+mod dump;
+mod reader;
+mod tree;
+mod writer;
+
+pub use dump::{Dump, Escaped};
+pub use reader::{Dirent, Image, ImageError, Inode, Kind, Preopen};
+pub use tree::{Contents, Meta, NodeId, Tree, TreeError, ValidTree};
+pub use writer::{Content, WriteError, Written, write};
+
+/// An image's address in memory is a multiple of this, so that what is aligned
+/// within it stays aligned.
 pub const ALIGN: usize = 4096;

@@ -1,0 +1,532 @@
+//! Tables as they stand in memory, checked and then read without copying.
+//!
+//! [`Image::open`] is the only door and checks every rule of docs/SPEC.md, so
+//! what comes after it is infallible: an inode that a dirent names exists, a
+//! name is a name, a walk from the root ends.
+//!
+//! 1. This is compiled into the program too, where it must be small and a
+//!    `usize` has 32 bits: lengths are added as `u64`, and nothing here formats.
+//! 2. Directories have to lie in the dirent table one behind the other, in the
+//!    order of their inodes. Thereby no two share a dirent and none is left over,
+//!    which is what makes a link count the number of dirents.
+//! 3. One bit for each inode says whether something names it: all the memory
+//!    that is needed, and it may be refused.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::format::{
+    DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, MAGIC, PreopenRecord, REGULAR, ROOT, SYMLINK,
+    Superblock, VERSION, is_name, is_path,
+};
+use super::tree::{Meta, NodeId, Tree};
+
+/// An image's tables, valid throughout.
+#[derive(Clone, Copy)]
+pub struct Image<'a> {
+    inodes: &'a [[u8; InodeRecord::SIZE]],
+    dirents: &'a [[u8; DirentRecord::SIZE]],
+    preopens: &'a [[u8; PreopenRecord::SIZE]],
+    names: &'a [u8],
+    tables_len: u32,
+    data_len: u64,
+}
+
+/// An inode of an [`Image`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inode<'a> {
+    /// Its meta data.
+    pub meta: Meta,
+    /// What it is.
+    pub kind: Kind<'a>,
+}
+
+/// What an inode is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// A directory; [`Image::dirents`] has its entries.
+    Directory,
+    /// A regular file.
+    Regular {
+        /// Where its contents begin in the data area.
+        start: u64,
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Where it leads.
+        target: &'a [u8],
+    },
+}
+
+/// A directory's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dirent<'a> {
+    /// The entry's name.
+    pub name: &'a [u8],
+    /// The inode that it names.
+    pub inode: u32,
+}
+
+/// A directory that is open when the program starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preopen<'a> {
+    /// The name that the program is told.
+    pub name: &'a [u8],
+    /// The directory's inode.
+    pub inode: u32,
+}
+
+/// Why bytes are no image: the rule that is broken, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageError {
+    /// No memory for checking.
+    OutOfMemory,
+    /// Fewer bytes than a superblock has.
+    Truncated,
+    /// The first bytes are not [`MAGIC`].
+    Magic,
+    /// Another version of the format than [`VERSION`].
+    Version(u32),
+    /// The tables' length is not that of the bytes, or not what the counts ask for.
+    Length {
+        /// What the superblock says.
+        stated: u32,
+        /// What its counts ask for.
+        counted: u64,
+    },
+    /// A field that has to be 0 is not, or a flag is unknown.
+    Reserved {
+        /// Where the record begins, or which byte of padding it is.
+        offset: u32,
+    },
+    /// Inode 0 is missing or no directory, or an entry names it.
+    Root,
+    /// No directory is preopened.
+    NoPreopen,
+    /// An inode of a kind that does not exist.
+    Kind {
+        /// The inode.
+        inode: u32,
+    },
+    /// A directory's dirents do not begin where the previous directory's end,
+    /// or are more than there are.
+    Dirents {
+        /// The directory.
+        inode: u32,
+    },
+    /// A dirent behind those of the last directory.
+    StrayDirent {
+        /// The dirent.
+        dirent: u32,
+    },
+    /// A file's contents lie outside of the data area.
+    Contents {
+        /// The file.
+        inode: u32,
+    },
+    /// A symbolic link's target lies outside of the names or cannot be one.
+    Target {
+        /// The link.
+        inode: u32,
+    },
+    /// A dirent's name lies outside of the names or cannot be one.
+    Name {
+        /// The dirent.
+        dirent: u32,
+    },
+    /// A dirent's name does not sort behind the one before it.
+    Order {
+        /// The dirent.
+        dirent: u32,
+    },
+    /// A dirent's inode does not exist.
+    Missing {
+        /// The dirent.
+        dirent: u32,
+    },
+    /// A directory is named twice, or by a directory whose inode is not smaller.
+    Parent {
+        /// The dirent.
+        dirent: u32,
+    },
+    /// An inode that no dirent names.
+    Orphan {
+        /// The inode.
+        inode: u32,
+    },
+    /// A preopen's name lies outside of the names or cannot be one.
+    PreopenName {
+        /// The preopen.
+        preopen: u32,
+    },
+    /// A preopen's inode is no directory.
+    PreopenInode {
+        /// The preopen.
+        preopen: u32,
+    },
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("invalid image: ")?;
+        match *self {
+            ImageError::OutOfMemory => f.write_str("no memory to check it with"),
+            ImageError::Truncated => f.write_str("shorter than its superblock"),
+            ImageError::Magic => f.write_str("does not begin with `monakafs`"),
+            ImageError::Version(version) => {
+                write!(f, "format version {version}, this monaka reads {VERSION}")
+            }
+            ImageError::Length { stated, counted } => write!(
+                f,
+                "tables of {stated} bytes are stated, their counts ask for {counted}, \
+                 and as many must be given"
+            ),
+            ImageError::Reserved { offset } => {
+                write!(f, "a reserved field or flag is set at byte {offset}")
+            }
+            ImageError::Root => f.write_str("inode 0 is not the root directory"),
+            ImageError::NoPreopen => f.write_str("no directory is preopened"),
+            ImageError::Kind { inode } => write!(f, "inode {inode}: unknown kind"),
+            ImageError::Dirents { inode } => write!(f, "inode {inode}: misplaced dirents"),
+            ImageError::StrayDirent { dirent } => {
+                write!(f, "dirent {dirent}: belongs to no directory")
+            }
+            ImageError::Contents { inode } => write!(f, "inode {inode}: contents outside the data"),
+            ImageError::Target { inode } => write!(f, "inode {inode}: invalid link target"),
+            ImageError::Name { dirent } => write!(f, "dirent {dirent}: invalid name"),
+            ImageError::Order { dirent } => write!(f, "dirent {dirent}: not in order"),
+            ImageError::Missing { dirent } => write!(f, "dirent {dirent}: no such inode"),
+            ImageError::Parent { dirent } => {
+                write!(
+                    f,
+                    "dirent {dirent}: a directory's second parent, or a cycle"
+                )
+            }
+            ImageError::Orphan { inode } => write!(f, "inode {inode}: nothing names it"),
+            ImageError::PreopenName { preopen } => write!(f, "preopen {preopen}: invalid name"),
+            ImageError::PreopenInode { preopen } => write!(f, "preopen {preopen}: no directory"),
+        }
+    }
+}
+
+impl core::error::Error for ImageError {}
+
+impl<'a> Image<'a> {
+    /// Checks the tables of an image, all of them and nothing else.
+    pub fn open(tables: &'a [u8]) -> Result<Image<'a>, ImageError> {
+        let (image, superblock) = Image::split(tables)?;
+        image.check(&superblock)?;
+        Ok(image)
+    }
+
+    /// Checks the superblock and finds the tables that it counts.
+    fn split(tables: &'a [u8]) -> Result<(Image<'a>, Superblock), ImageError> {
+        let (head, rest) = tables
+            .split_first_chunk::<{ Superblock::SIZE }>()
+            .ok_or(ImageError::Truncated)?;
+        let superblock = Superblock::decode(head);
+        if superblock.magic != u64::from_le_bytes(MAGIC) {
+            return Err(ImageError::Magic);
+        }
+        if superblock.version != VERSION {
+            return Err(ImageError::Version(superblock.version));
+        }
+        let stated = superblock.tables_len;
+        let counted = superblock.expected_len();
+        let length = ImageError::Length { stated, counted };
+        if u64::from(stated) != counted || tables.len() as u64 != counted {
+            return Err(length);
+        }
+        // `counted` is the length of a slice, so every part of it fits a usize.
+        let (inodes, rest) = records(rest, superblock.inodes).ok_or(length)?;
+        let (dirents, rest) = records(rest, superblock.dirents).ok_or(length)?;
+        let (preopens, rest) = records(rest, superblock.preopens).ok_or(length)?;
+        let (names, padding) = rest
+            .split_at_checked(superblock.names_len as usize)
+            .ok_or(length)?;
+        if superblock.flags != 0 || superblock.reserved != 0 {
+            return Err(ImageError::Reserved { offset: 0 });
+        }
+        if let Some(at) = padding.iter().position(|&byte| byte != 0) {
+            let offset = stated - padding.len() as u32 + at as u32;
+            return Err(ImageError::Reserved { offset });
+        }
+        let image = Image {
+            inodes,
+            dirents,
+            preopens,
+            names,
+            tables_len: stated,
+            data_len: superblock.data_len,
+        };
+        Ok((image, superblock))
+    }
+
+    /// Checks every record.
+    fn check(self, superblock: &Superblock) -> Result<(), ImageError> {
+        let kind = |inode: u32| self.inodes.get(inode as usize).map(|record| record[0]);
+        if kind(ROOT) != Some(DIRECTORY) {
+            return Err(ImageError::Root);
+        }
+        let mut named = Bits::new(self.inodes.len())?;
+        let mut next_dirent = 0;
+        for inode in 0..superblock.inodes {
+            let record = InodeRecord::decode(&self.inodes[inode as usize]);
+            let unused = match record.kind {
+                DIRECTORY => {
+                    if record.start != u64::from(next_dirent)
+                        || record.count > superblock.dirents - next_dirent
+                    {
+                        return Err(ImageError::Dirents { inode });
+                    }
+                    let end = next_dirent + record.count;
+                    self.check_directory(inode, next_dirent, end, &mut named)?;
+                    next_dirent = end;
+                    record.size
+                }
+                REGULAR => {
+                    match record.start.checked_add(record.size) {
+                        Some(end) if end <= self.data_len => {}
+                        _ => return Err(ImageError::Contents { inode }),
+                    }
+                    let start = if record.size == 0 { record.start } else { 0 };
+                    start | u64::from(record.count)
+                }
+                SYMLINK => {
+                    match self.bytes(record.start, record.count) {
+                        Some(target) if is_path(target) => {}
+                        _ => return Err(ImageError::Target { inode }),
+                    }
+                    record.size
+                }
+                _ => return Err(ImageError::Kind { inode }),
+            };
+            if unused != 0 || record.reserved != 0 || record.flags & !EXECUTABLE != 0 {
+                let offset = Superblock::SIZE + inode as usize * InodeRecord::SIZE;
+                let offset = offset as u32;
+                return Err(ImageError::Reserved { offset });
+            }
+        }
+        if next_dirent != superblock.dirents {
+            return Err(ImageError::StrayDirent {
+                dirent: next_dirent,
+            });
+        }
+        for inode in 1..superblock.inodes {
+            if !named.get(inode) {
+                return Err(ImageError::Orphan { inode });
+            }
+        }
+        if superblock.preopens == 0 {
+            return Err(ImageError::NoPreopen);
+        }
+        for (preopen, record) in (0..).zip(self.preopens) {
+            let record = PreopenRecord::decode(record);
+            match self.bytes(record.name.into(), record.name_len) {
+                Some(name) if is_path(name) => {}
+                _ => return Err(ImageError::PreopenName { preopen }),
+            }
+            if kind(record.inode) != Some(DIRECTORY) {
+                return Err(ImageError::PreopenInode { preopen });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the dirents from `first` to `end`, which are those of `directory`.
+    fn check_directory(
+        self,
+        directory: u32,
+        first: u32,
+        end: u32,
+        named: &mut Bits,
+    ) -> Result<(), ImageError> {
+        // No name is empty, so the first one sorts behind this.
+        let mut previous: &[u8] = &[];
+        for dirent in first..end {
+            let record = DirentRecord::decode(&self.dirents[dirent as usize]);
+            let name = match self.bytes(record.name.into(), record.name_len.into()) {
+                Some(name) if is_name(name) => name,
+                _ => return Err(ImageError::Name { dirent }),
+            };
+            if previous >= name {
+                return Err(ImageError::Order { dirent });
+            }
+            previous = name;
+            if record.reserved != 0 {
+                let offset = Superblock::SIZE
+                    + size_of_val(self.inodes)
+                    + dirent as usize * DirentRecord::SIZE;
+                let offset = offset as u32;
+                return Err(ImageError::Reserved { offset });
+            }
+            let Some(child) = self.inodes.get(record.inode as usize) else {
+                return Err(ImageError::Missing { dirent });
+            };
+            if record.inode == ROOT {
+                return Err(ImageError::Root);
+            }
+            if child[0] == DIRECTORY && (record.inode <= directory || named.get(record.inode)) {
+                return Err(ImageError::Parent { dirent });
+            }
+            named.set(record.inode);
+        }
+        Ok(())
+    }
+
+    /// A piece of the names.
+    fn bytes(self, start: u64, len: u32) -> Option<&'a [u8]> {
+        let start = usize::try_from(start).ok()?;
+        self.names.get(start..)?.get(..len as usize)
+    }
+
+    /// How many inodes there are; 0 is the root directory.
+    pub fn inodes(self) -> u32 {
+        self.inodes.len() as u32
+    }
+
+    /// An inode.
+    ///
+    /// # Panics
+    /// If there is no inode of that number.
+    pub fn inode(self, inode: u32) -> Inode<'a> {
+        let record = InodeRecord::decode(&self.inodes[inode as usize]);
+        Inode {
+            meta: Meta {
+                mtime: record.mtime,
+                executable: record.flags & EXECUTABLE != 0,
+            },
+            kind: match record.kind {
+                DIRECTORY => Kind::Directory,
+                REGULAR => Kind::Regular {
+                    start: record.start,
+                    size: record.size,
+                },
+                _ => Kind::Symlink {
+                    target: self.checked(record.start, record.count),
+                },
+            },
+        }
+    }
+
+    /// A directory's entries in the order of their names; other inodes have none.
+    ///
+    /// # Panics
+    /// If there is no inode of that number.
+    pub fn dirents(self, directory: u32) -> impl ExactSizeIterator<Item = Dirent<'a>> + Clone {
+        let record = InodeRecord::decode(&self.inodes[directory as usize]);
+        let entries = match record.kind {
+            DIRECTORY => &self.dirents[record.start as usize..][..record.count as usize],
+            _ => &[],
+        };
+        entries.iter().map(move |record| {
+            let record = DirentRecord::decode(record);
+            Dirent {
+                name: self.checked(record.name.into(), record.name_len.into()),
+                inode: record.inode,
+            }
+        })
+    }
+
+    /// The preopened directories in the order of their descriptors from 3 on.
+    pub fn preopens(self) -> impl ExactSizeIterator<Item = Preopen<'a>> + Clone {
+        self.preopens.iter().map(move |record| {
+            let record = PreopenRecord::decode(record);
+            Preopen {
+                name: self.checked(record.name.into(), record.name_len),
+                inode: record.inode,
+            }
+        })
+    }
+
+    /// How many dirents all directories have together.
+    pub fn dirents_len(self) -> u32 {
+        self.dirents.len() as u32
+    }
+
+    /// The tables' length.
+    pub fn tables_len(self) -> u32 {
+        self.tables_len
+    }
+
+    /// The data area's length.
+    pub fn data_len(self) -> u64 {
+        self.data_len
+    }
+
+    /// The tree that the image was made from, to be changed and written again.
+    /// `source` says where the contents are that stand in the data area at an
+    /// offset and are of a length.
+    pub fn to_tree<S>(self, mut source: impl FnMut(u64, u64) -> S) -> Tree<S> {
+        let mut tree = Tree::new(self.inode(ROOT).meta);
+        let mut nodes = Vec::from_iter(self.inodes.iter().map(|_| None));
+        nodes[ROOT as usize] = Some(NodeId::ROOT);
+        for directory in 0..self.inodes() {
+            // A directory comes after its parent, so it is in the tree by now;
+            // what is not is no directory and has no entries.
+            let Some(parent) = nodes[directory as usize] else {
+                continue;
+            };
+            for Dirent { name, inode } in self.dirents(directory) {
+                let Inode { meta, kind } = self.inode(inode);
+                let added = match (nodes[inode as usize], kind) {
+                    (Some(node), _) => tree.add_link(parent, name, node).map(|()| node),
+                    (None, Kind::Directory) => tree.add_directory(parent, name, meta),
+                    (None, Kind::Regular { start, size }) => {
+                        tree.add_file(parent, name, meta, size, source(start, size))
+                    }
+                    (None, Kind::Symlink { target }) => {
+                        tree.add_symlink(parent, name, meta, target)
+                    }
+                };
+                nodes[inode as usize] = Some(added.expect("open() has checked what a tree checks"));
+            }
+        }
+        for Preopen { name, inode } in self.preopens() {
+            nodes[inode as usize]
+                .map(|node| tree.add_preopen(name, node))
+                .expect("every inode is reached from the root")
+                .expect("open() has checked the name");
+        }
+        tree
+    }
+
+    /// A piece of the names that [`Image::open`] has found to be there.
+    fn checked(self, start: u64, len: u32) -> &'a [u8] {
+        let bytes = self.bytes(start, len);
+        debug_assert!(bytes.is_some());
+        // Not unwrapped: the program would have to carry the panic, for nothing.
+        bytes.unwrap_or_default()
+    }
+}
+
+/// Takes `count` records off the front.
+fn records<const N: usize>(bytes: &[u8], count: u32) -> Option<(&[[u8; N]], &[u8])> {
+    let len = usize::try_from(u64::from(count) * N as u64).ok()?;
+    let (records, rest) = bytes.split_at_checked(len)?;
+    Some((records.as_chunks().0, rest))
+}
+
+/// A bit for each inode.
+struct Bits(Vec<u8>);
+
+impl Bits {
+    fn new(len: usize) -> Result<Bits, ImageError> {
+        let len = len.div_ceil(8);
+        let mut bits = Vec::new();
+        bits.try_reserve_exact(len)
+            .map_err(|_| ImageError::OutOfMemory)?;
+        bits.resize(len, 0);
+        Ok(Bits(bits))
+    }
+
+    fn get(&self, index: u32) -> bool {
+        self.0[index as usize / 8] & 1 << (index % 8) != 0
+    }
+
+    fn set(&mut self, index: u32) {
+        self.0[index as usize / 8] |= 1 << (index % 8);
+    }
+}

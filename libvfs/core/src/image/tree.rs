@@ -1,0 +1,555 @@
+//! What shall be packed: directories, files and links, by name.
+//!
+//! A [`Tree`] is an arena of nodes with the root directory as its first. The
+//! names of a directory are unique and a later entry wins: a directory is
+//! merged into a directory, anything else takes the place of what had the name.
+//! What nothing names any longer stays in the arena and is not written.
+//!
+//! Every name is checked on entry, directories cannot be linked twice and
+//! nothing can be moved, so a tree has no cycle and every directory one parent,
+//! whatever was done to it. [`Tree::validate`] checks the rest.
+//!
+//! The contents of files are of no interest here: `S` says where they are, and
+//! whoever writes the image out gets it back.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::Escaped;
+use super::format::{is_name, is_path};
+
+/// A node of a [`Tree`]; valid for the tree that answered it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    /// The root directory.
+    pub const ROOT: NodeId = NodeId(0);
+
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What is kept of a file beside its contents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Meta {
+    /// When it was last modified, in nanoseconds since 1970.
+    pub mtime: u64,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+/// What a node is, with what it holds; a directory's entries are
+/// [`Tree::children`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents<'t, S> {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    Regular {
+        /// Its length in bytes.
+        len: u64,
+        /// Where its contents are.
+        source: &'t S,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Where it leads.
+        target: &'t [u8],
+    },
+}
+
+/// Why something cannot be part of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TreeError {
+    /// Not a name that a directory entry can have.
+    Name(Box<[u8]>),
+    /// Not a target that a symbolic link can have.
+    Target {
+        /// The link's name.
+        name: Box<[u8]>,
+        /// The target.
+        target: Box<[u8]>,
+    },
+    /// Only a directory has entries.
+    NotADirectory {
+        /// The name of the entry, or the path up to what is no directory.
+        name: Box<[u8]>,
+    },
+    /// A directory cannot have a second name.
+    DirectoryLink {
+        /// The second name.
+        name: Box<[u8]>,
+    },
+    /// More nodes than can be numbered.
+    TooMany,
+    /// Not a name that a preopened directory can have.
+    PreopenName(Box<[u8]>),
+    /// A preopen that is not, or no longer, a directory of the tree.
+    Preopen(Box<[u8]>),
+    /// A program with no preopened directory reaches nothing.
+    NoPreopen,
+}
+
+impl fmt::Display for TreeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TreeError::Name(name) => write!(
+                f,
+                "`{}` cannot name a file (1 to 255 bytes, not `.` or `..`, no `/`, no NUL)",
+                Escaped(name)
+            ),
+            TreeError::Target { name, target } => write!(
+                f,
+                "symbolic link `{}`: target `{}` is not 1 to 4095 bytes without NUL",
+                Escaped(name),
+                Escaped(target)
+            ),
+            TreeError::NotADirectory { name } => {
+                write!(f, "`{}` is not a directory", Escaped(name))
+            }
+            TreeError::DirectoryLink { name } => {
+                write!(f, "`{}` would be a hard link to a directory", Escaped(name))
+            }
+            TreeError::TooMany => f.write_str("more than 4294967295 files"),
+            TreeError::PreopenName(name) => write!(
+                f,
+                "`{}` cannot name a preopened directory (1 to 4095 bytes, no NUL)",
+                Escaped(name)
+            ),
+            TreeError::Preopen(name) => {
+                write!(
+                    f,
+                    "preopened `{}` is not a directory of the tree",
+                    Escaped(name)
+                )
+            }
+            TreeError::NoPreopen => f.write_str("no directory is preopened"),
+        }
+    }
+}
+
+impl core::error::Error for TreeError {}
+
+/// A directory tree to be packed; see the [module](self).
+#[derive(Clone, Debug)]
+pub struct Tree<S> {
+    nodes: Vec<Node<S>>,
+    /// Name and directory, in the order of their descriptors.
+    preopens: Vec<(Box<[u8]>, NodeId)>,
+}
+
+#[derive(Clone, Debug)]
+struct Node<S> {
+    meta: Meta,
+    body: Body<S>,
+}
+
+#[derive(Clone, Debug)]
+enum Body<S> {
+    Directory(BTreeMap<Box<[u8]>, NodeId>),
+    Regular { len: u64, source: S },
+    Symlink { target: Box<[u8]> },
+}
+
+impl<S> Tree<S> {
+    /// A tree of nothing but its root, which is modified at `meta`'s time.
+    pub fn new(meta: Meta) -> Self {
+        let root = Node {
+            meta,
+            body: Body::Directory(BTreeMap::new()),
+        };
+        Tree {
+            nodes: Vec::from([root]),
+            preopens: Vec::new(),
+        }
+    }
+
+    /// Adds a directory. If `name` is one already, it keeps its entries and
+    /// takes over `meta`; anything else of that name is replaced.
+    pub fn add_directory(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        meta: Meta,
+    ) -> Result<NodeId, TreeError> {
+        if let Some(existing) = self.child(parent, name)
+            && self.is_directory(existing)
+        {
+            self.set_meta(existing, meta);
+            return Ok(existing);
+        }
+        self.add(parent, name, meta, Body::Directory(BTreeMap::new()))
+    }
+
+    /// Adds a regular file of `len` bytes that are found at `source`.
+    pub fn add_file(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        meta: Meta,
+        len: u64,
+        source: S,
+    ) -> Result<NodeId, TreeError> {
+        self.add(parent, name, meta, Body::Regular { len, source })
+    }
+
+    /// Adds a symbolic link. Its target need not exist.
+    pub fn add_symlink(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        meta: Meta,
+        target: &[u8],
+    ) -> Result<NodeId, TreeError> {
+        if !is_path(target) {
+            return Err(TreeError::Target {
+                name: name.into(),
+                target: target.into(),
+            });
+        }
+        let target = target.into();
+        self.add(parent, name, meta, Body::Symlink { target })
+    }
+
+    /// Adds a hard link: one more name for a file or symbolic link.
+    pub fn add_link(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        existing: NodeId,
+    ) -> Result<(), TreeError> {
+        if self.is_directory(existing) {
+            return Err(TreeError::DirectoryLink { name: name.into() });
+        }
+        self.enter(parent, name, existing)
+    }
+
+    /// The directory `path`, made with its parents where they are missing.
+    /// Symbolic links are not followed: one on the way is not a directory.
+    pub fn make_directories(&mut self, path: &[u8], meta: Meta) -> Result<NodeId, TreeError> {
+        let mut at = NodeId::ROOT;
+        let mut walked = Vec::new();
+        for name in components(path) {
+            walked.push(b'/');
+            walked.extend_from_slice(name);
+            at = match self.child(at, name) {
+                Some(child) if self.is_directory(child) => child,
+                Some(_) => {
+                    return Err(TreeError::NotADirectory {
+                        name: walked.into(),
+                    });
+                }
+                None => self.add_directory(at, name, meta)?,
+            };
+        }
+        Ok(at)
+    }
+
+    /// Opens `directory` before the program starts, by that name and on the
+    /// next descriptor; the first one is 3.
+    pub fn add_preopen(&mut self, name: &[u8], directory: NodeId) -> Result<(), TreeError> {
+        if !is_path(name) {
+            return Err(TreeError::PreopenName(name.into()));
+        }
+        self.preopens.push((name.into(), directory));
+        Ok(())
+    }
+
+    /// Forgets all preopened directories, so that they can be given anew.
+    pub fn clear_preopens(&mut self) {
+        self.preopens.clear();
+    }
+
+    /// The preopened directories in the order of their descriptors.
+    pub fn preopens(&self) -> impl ExactSizeIterator<Item = (&[u8], NodeId)> {
+        self.preopens.iter().map(|(name, node)| (&name[..], *node))
+    }
+
+    /// A node's meta data.
+    pub fn meta(&self, node: NodeId) -> Meta {
+        self.nodes[node.index()].meta
+    }
+
+    /// Replaces a node's meta data.
+    pub fn set_meta(&mut self, node: NodeId, meta: Meta) {
+        self.nodes[node.index()].meta = meta;
+    }
+
+    /// What a node is and holds.
+    pub fn contents(&self, node: NodeId) -> Contents<'_, S> {
+        match &self.nodes[node.index()].body {
+            Body::Directory(_) => Contents::Directory,
+            Body::Regular { len, source } => Contents::Regular { len: *len, source },
+            Body::Symlink { target } => Contents::Symlink { target },
+        }
+    }
+
+    /// Whether a node is a directory.
+    pub fn is_directory(&self, node: NodeId) -> bool {
+        matches!(self.nodes[node.index()].body, Body::Directory(_))
+    }
+
+    /// A directory's entries in the order of their names; other nodes have none.
+    pub fn children(&self, directory: NodeId) -> impl Iterator<Item = (&[u8], NodeId)> {
+        let entries = match &self.nodes[directory.index()].body {
+            Body::Directory(entries) => Some(entries),
+            _ => None,
+        };
+        entries
+            .into_iter()
+            .flatten()
+            .map(|(name, node)| (&name[..], *node))
+    }
+
+    /// The entry `name` of a directory.
+    pub fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
+        match &self.nodes[directory.index()].body {
+            Body::Directory(entries) => entries.get(name).copied(),
+            _ => None,
+        }
+    }
+
+    /// What `path` leads to from the root. Symbolic links are not followed and
+    /// `..` leads nowhere.
+    pub fn lookup(&self, path: &[u8]) -> Option<NodeId> {
+        components(path).try_fold(NodeId::ROOT, |at, name| self.child(at, name))
+    }
+
+    /// Checks what depends on the tree as a whole and numbers its nodes.
+    pub fn validate(self) -> Result<ValidTree<S>, TreeError> {
+        let mut order = Vec::from([NodeId::ROOT]);
+        let mut inodes = Vec::from_iter(self.nodes.iter().map(|_| None));
+        inodes[NodeId::ROOT.index()] = Some(0);
+        let mut next = 0;
+        while next < order.len() {
+            for (_, child) in self.children(order[next]) {
+                if inodes[child.index()].is_none() {
+                    // No more than there are nodes, so it fits.
+                    inodes[child.index()] = Some(order.len() as u32);
+                    order.push(child);
+                }
+            }
+            next += 1;
+        }
+        if self.preopens.is_empty() {
+            return Err(TreeError::NoPreopen);
+        }
+        for (name, node) in &self.preopens {
+            if !self.is_directory(*node) || inodes[node.index()].is_none() {
+                return Err(TreeError::Preopen(name.clone()));
+            }
+        }
+        Ok(ValidTree {
+            tree: self,
+            order,
+            inodes,
+        })
+    }
+
+    fn add(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        meta: Meta,
+        body: Body<S>,
+    ) -> Result<NodeId, TreeError> {
+        // The last number stays free, so that counts fit too.
+        let node = match u32::try_from(self.nodes.len()) {
+            Ok(index) if index < u32::MAX => NodeId(index),
+            _ => return Err(TreeError::TooMany),
+        };
+        self.enter(parent, name, node)?;
+        self.nodes.push(Node { meta, body });
+        Ok(node)
+    }
+
+    fn enter(&mut self, parent: NodeId, name: &[u8], node: NodeId) -> Result<(), TreeError> {
+        if !is_name(name) {
+            return Err(TreeError::Name(name.into()));
+        }
+        match &mut self.nodes[parent.index()].body {
+            Body::Directory(entries) => {
+                entries.insert(name.into(), node);
+                Ok(())
+            }
+            _ => Err(TreeError::NotADirectory { name: name.into() }),
+        }
+    }
+}
+
+/// A path's names from the root on; leading, doubled and trailing slashes and
+/// `.` say nothing.
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
+        .filter(|name| !matches!(*name, b"" | b"."))
+}
+
+/// A tree that can be written: its nodes are numbered and its preopened
+/// directories are in it.
+///
+/// The numbers are breadth first and by name, so they depend on nothing but
+/// the tree's shape, and a directory's is smaller than those of its entries.
+#[derive(Clone, Debug)]
+pub struct ValidTree<S> {
+    tree: Tree<S>,
+    /// The nodes by inode.
+    order: Vec<NodeId>,
+    /// The inodes by node; none if nothing names it any longer.
+    inodes: Vec<Option<u32>>,
+}
+
+impl<S> ValidTree<S> {
+    /// The tree itself.
+    pub fn tree(&self) -> &Tree<S> {
+        &self.tree
+    }
+
+    /// The tree, to be changed again.
+    pub fn into_tree(self) -> Tree<S> {
+        self.tree
+    }
+
+    /// All nodes of the tree, each once and in the order of their inodes.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeId> {
+        self.order.iter().copied()
+    }
+
+    /// The inode of a node that is in the tree.
+    pub(super) fn inode(&self, node: NodeId) -> u32 {
+        self.inodes[node.index()].expect("validate() has numbered every node of the tree")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    const META: Meta = Meta {
+        mtime: 5,
+        executable: false,
+    };
+
+    fn tree() -> Tree<&'static str> {
+        Tree::new(Meta::default())
+    }
+
+    fn names(tree: &Tree<&str>, path: &str) -> Vec<Vec<u8>> {
+        let node = tree.lookup(path.as_bytes()).unwrap();
+        tree.children(node).map(|(name, _)| name.to_vec()).collect()
+    }
+
+    #[test]
+    fn a_directory_is_merged_into_a_directory() {
+        let mut tree = tree();
+        let a = tree.make_directories(b"/a", Meta::default()).unwrap();
+        tree.add_file(a, b"old", META, 1, "").unwrap();
+        assert_eq!(tree.add_directory(NodeId::ROOT, b"a", META), Ok(a));
+        tree.add_file(a, b"new", META, 1, "").unwrap();
+        assert_eq!(names(&tree, "/a"), [b"new", b"old"]);
+        assert_eq!(tree.meta(a), META);
+    }
+
+    #[test]
+    fn a_later_entry_wins() {
+        let mut tree = tree();
+        let a = tree.make_directories(b"a/b", META).unwrap();
+        let file = tree.add_file(NodeId::ROOT, b"a", META, 7, "file").unwrap();
+        assert_eq!(tree.lookup(b"a/b"), None);
+        assert_eq!(
+            tree.contents(file),
+            Contents::Regular {
+                len: 7,
+                source: &"file"
+            }
+        );
+        tree.add_symlink(NodeId::ROOT, b"a", META, b"b").unwrap();
+        let again = tree.add_directory(NodeId::ROOT, b"a", META).unwrap();
+        assert_ne!(again, a);
+        assert_eq!(tree.children(again).count(), 0);
+        tree.add_preopen(b"/", NodeId::ROOT).unwrap();
+        assert_eq!(tree.validate().unwrap().nodes().len(), 2);
+    }
+
+    #[test]
+    fn lookup_reads_paths() {
+        let mut tree = tree();
+        let b = tree.make_directories(b"a//./b/", META).unwrap();
+        for path in ["a/b", "/a/b", "//a/./b//"] {
+            assert_eq!(tree.lookup(path.as_bytes()), Some(b), "{path}");
+        }
+        for path in ["a/..", "b", "a/b/c"] {
+            assert_eq!(tree.lookup(path.as_bytes()), None, "{path}");
+        }
+        assert_eq!(tree.lookup(b""), Some(NodeId::ROOT));
+    }
+
+    #[test]
+    fn names_and_targets_are_checked_on_entry() {
+        let mut tree = tree();
+        let long = [b'n'; 256];
+        for name in [&b""[..], b".", b"..", b"a/b", b"a\0", &long] {
+            let error = Err(TreeError::Name(name.into()));
+            assert_eq!(tree.add_directory(NodeId::ROOT, name, META), error);
+            assert_eq!(tree.add_file(NodeId::ROOT, name, META, 0, ""), error);
+            assert_eq!(tree.add_symlink(NodeId::ROOT, name, META, b"t"), error);
+        }
+        let long = [b't'; 4096];
+        for target in [&b""[..], b"a\0b", &long] {
+            assert!(matches!(
+                tree.add_symlink(NodeId::ROOT, b"l", META, target),
+                Err(TreeError::Target { .. })
+            ));
+        }
+        assert_eq!(tree.children(NodeId::ROOT).count(), 0);
+        assert_eq!(
+            tree.make_directories(b"/a/../b", META),
+            Err(TreeError::Name(b".."[..].into()))
+        );
+    }
+
+    #[test]
+    fn only_directories_have_entries_and_only_once() {
+        let mut tree = tree();
+        let file = tree.add_file(NodeId::ROOT, b"f", META, 0, "").unwrap();
+        assert!(matches!(
+            tree.add_file(file, b"g", META, 0, ""),
+            Err(TreeError::NotADirectory { .. })
+        ));
+        let error = tree.make_directories(b"//f/g/h", META).unwrap_err();
+        assert_eq!(error.to_string(), "`/f` is not a directory");
+        let directory = tree.make_directories(b"d", META).unwrap();
+        assert!(matches!(
+            tree.add_link(NodeId::ROOT, b"e", directory),
+            Err(TreeError::DirectoryLink { .. })
+        ));
+    }
+
+    #[test]
+    fn validate_asks_for_preopens_in_the_tree() {
+        assert_eq!(tree().validate().err(), Some(TreeError::NoPreopen));
+
+        let mut gone = tree();
+        let directory = gone.make_directories(b"d/e", META).unwrap();
+        gone.add_preopen(b"/d/e", directory).unwrap();
+        gone.add_file(NodeId::ROOT, b"d", META, 0, "").unwrap();
+        assert_eq!(
+            gone.validate().err(),
+            Some(TreeError::Preopen(b"/d/e"[..].into()))
+        );
+
+        let mut file = tree();
+        let node = file.add_file(NodeId::ROOT, b"f", META, 0, "").unwrap();
+        file.add_preopen(b"/f", node).unwrap();
+        assert!(matches!(file.validate(), Err(TreeError::Preopen(_))));
+        assert!(matches!(
+            tree().add_preopen(b"", NodeId::ROOT),
+            Err(TreeError::PreopenName(_))
+        ));
+    }
+}
