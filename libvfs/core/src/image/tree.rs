@@ -134,7 +134,7 @@ impl fmt::Display for TreeError {
 
 impl core::error::Error for TreeError {}
 
-/// A directory tree to be packed; see the [module](self).
+/// A directory tree to be packed: an arena of nodes of which the root is the first.
 #[derive(Clone, Debug)]
 pub struct Tree<S> {
     nodes: Vec<Node<S>>,
