@@ -1,0 +1,559 @@
+//! What a module is: its parts as far as packing needs them, read without
+//! executing anything.
+//!
+//! [`Module::parse`] only reads; [`Module::check`] is the list of what makes a
+//! module unfit, and [`Module::walk`] looks into every function body.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use monaka_vfs_core::witx;
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, Export,
+    FuncType, FunctionBody, Import, MemoryType, Name, NameSectionReader, Operator, Parser, Payload,
+    ProducersSectionReader, TypeRef, ValType, Validator, WasmFeatures,
+};
+
+use super::refusal::Refusal;
+
+/// The features that monaka's engine compiles.
+pub(crate) fn engine_features() -> WasmFeatures {
+    WasmFeatures::WASM3 | WasmFeatures::WIDE_ARITHMETIC | WasmFeatures::CUSTOM_PAGE_SIZES
+}
+
+/// A data segment.
+pub(crate) struct DataSegment<'a> {
+    /// Memory and address; `None` for a passive segment.
+    pub(crate) place: Option<(u32, u64)>,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// A core module's parts. Function indices count imports first, as everywhere
+/// in wasm.
+pub(crate) struct Module<'a> {
+    wasm: &'a [u8],
+    types: Vec<Option<FuncType>>,
+    /// Every import, in order.
+    pub(crate) imports: Vec<Import<'a>>,
+    /// The type of every function.
+    functions: Vec<u32>,
+    /// How many of the functions are imported.
+    pub(crate) imported_functions: u32,
+    pub(crate) exports: Vec<Export<'a>>,
+    pub(crate) memories: Vec<MemoryType>,
+    globals: Vec<Global>,
+    /// Table 0: what stands in each slot when the module starts.
+    pub(crate) slots: BTreeMap<u32, Slot>,
+    pub(crate) data: Vec<DataSegment<'a>>,
+    /// The first element or data segment with an unknown place.
+    floating: Option<Refusal>,
+    bodies: Vec<FunctionBody<'a>>,
+    producers: Option<ProducersSectionReader<'a>>,
+    names: Option<NameSectionReader<'a>>,
+}
+
+/// An entry of table 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) function: u32,
+    /// The element segment that put it there, and the position in it.
+    pub(crate) entry: (u32, u32),
+}
+
+struct Global {
+    mutable: bool,
+    reference: bool,
+    /// What an immutable global holds, where that is an integer known now.
+    value: Option<u64>,
+}
+
+/// What the function bodies do, as far as it matters here.
+#[derive(Default)]
+pub(crate) struct Code {
+    /// Imported functions that are called or referred to directly.
+    pub(crate) direct: BTreeSet<u32>,
+    /// Data segments of a smaller index are named by an instruction.
+    pub(crate) segments: u32,
+}
+
+impl<'a> Module<'a> {
+    /// Reads `wasm`. Refuses only what is not a core module at all.
+    pub(crate) fn parse(wasm: &'a [u8]) -> Result<Module<'a>, Refusal> {
+        if !Parser::is_core_wasm(wasm) {
+            return Err(if Parser::is_component(wasm) {
+                Refusal::Component
+            } else {
+                Refusal::NotWasm(looks_like(wasm))
+            });
+        }
+        let mut module = Module {
+            wasm,
+            types: Vec::new(),
+            imports: Vec::new(),
+            functions: Vec::new(),
+            imported_functions: 0,
+            exports: Vec::new(),
+            memories: Vec::new(),
+            globals: Vec::new(),
+            slots: BTreeMap::new(),
+            data: Vec::new(),
+            floating: None,
+            bodies: Vec::new(),
+            producers: None,
+            names: None,
+        };
+        for payload in Parser::new(0).parse_all(wasm) {
+            payload
+                .and_then(|payload| module.read(payload))
+                .map_err(|error| Refusal::Malformed(error.to_string()))?;
+        }
+        Ok(module)
+    }
+
+    fn read(&mut self, payload: Payload<'a>) -> Result<(), BinaryReaderError> {
+        match payload {
+            Payload::TypeSection(types) => {
+                for group in types {
+                    for ty in group?.into_types() {
+                        self.types.push(match ty.composite_type.inner {
+                            CompositeInnerType::Func(function) => Some(function),
+                            _ => None,
+                        });
+                    }
+                }
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    let import = import?;
+                    match import.ty {
+                        TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                            self.functions.push(ty);
+                            self.imported_functions += 1;
+                        }
+                        TypeRef::Memory(ty) => self.memories.push(ty),
+                        TypeRef::Global(ty) => self.globals.push(Global {
+                            mutable: ty.mutable,
+                            reference: matches!(ty.content_type, ValType::Ref(_)),
+                            value: None,
+                        }),
+                        TypeRef::Table(_) | TypeRef::Tag(_) => {}
+                    }
+                    self.imports.push(import);
+                }
+            }
+            Payload::FunctionSection(functions) => {
+                for ty in functions {
+                    self.functions.push(ty?);
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    self.memories.push(memory?);
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                for global in globals {
+                    let global = global?;
+                    let value = match global.ty.mutable {
+                        true => None,
+                        false => self.constant(&global.init_expr)?,
+                    };
+                    self.globals.push(Global {
+                        mutable: global.ty.mutable,
+                        reference: matches!(global.ty.content_type, ValType::Ref(_)),
+                        value,
+                    });
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    self.exports.push(export?);
+                }
+            }
+            Payload::ElementSection(elements) => {
+                for (segment, element) in (0..).zip(elements) {
+                    let element = element?;
+                    let ElementKind::Active { table_index, offset_expr } = element.kind else {
+                        continue;
+                    };
+                    if table_index.unwrap_or(0) != 0 {
+                        continue;
+                    }
+                    match self.constant(&offset_expr)? {
+                        Some(offset) => self.fill_slots(segment, offset as u32, element.items)?,
+                        None => self.float("element", segment),
+                    }
+                }
+            }
+            Payload::CodeSectionEntry(body) => self.bodies.push(body),
+            Payload::DataSection(segments) => {
+                for (index, segment) in (0..).zip(segments) {
+                    let segment = segment?;
+                    let place = match segment.kind {
+                        DataKind::Passive => None,
+                        DataKind::Active { memory_index, offset_expr } => {
+                            let offset = self.constant(&offset_expr)?;
+                            if offset.is_none() {
+                                self.float("data", index);
+                            }
+                            offset.map(|offset| (memory_index, offset))
+                        }
+                    };
+                    self.data.push(DataSegment { place, bytes: segment.data });
+                }
+            }
+            // A damaged custom section is no reason to refuse a module.
+            Payload::CustomSection(custom) => match custom.as_known() {
+                wasmparser::KnownCustom::Name(names) => self.names = Some(names),
+                wasmparser::KnownCustom::Producers(producers) => self.producers = Some(producers),
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn float(&mut self, kind: &'static str, index: u32) {
+        self.floating.get_or_insert(Refusal::SegmentOffset { kind, index });
+    }
+
+    fn fill_slots(
+        &mut self,
+        segment: u32,
+        offset: u32,
+        items: ElementItems<'a>,
+    ) -> Result<(), BinaryReaderError> {
+        let mut fill = |position: u32, function| {
+            let entry = (segment, position);
+            self.slots.insert(offset.wrapping_add(position), Slot { function, entry });
+        };
+        match items {
+            ElementItems::Functions(functions) => {
+                for (position, function) in (0..).zip(functions) {
+                    fill(position, function?);
+                }
+            }
+            ElementItems::Expressions(_, expressions) => {
+                for (position, expression) in (0..).zip(expressions) {
+                    let mut ops = expression?.get_operators_reader();
+                    if let Operator::RefFunc { function_index } = ops.read()? {
+                        fill(position, function_index);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The integer that a constant expression yields, if it can be known now.
+    fn constant(&self, expression: &ConstExpr<'_>) -> Result<Option<u64>, BinaryReaderError> {
+        let mut stack: Vec<u64> = Vec::new();
+        let mut ops = expression.get_operators_reader();
+        // An i32 lives zero-extended in the stack.
+        while !ops.is_end_then_eof() {
+            let op = ops.read()?;
+            let value = match op {
+                Operator::I32Const { value } => Some(u64::from(value as u32)),
+                Operator::I64Const { value } => Some(value as u64),
+                Operator::GlobalGet { global_index } => {
+                    self.globals.get(global_index as usize).and_then(|global| global.value)
+                }
+                Operator::I32Add | Operator::I32Sub | Operator::I32Mul => {
+                    binary(&mut stack, |a, b| {
+                        let (a, b) = (a as u32, b as u32);
+                        u64::from(match op {
+                            Operator::I32Add => a.wrapping_add(b),
+                            Operator::I32Sub => a.wrapping_sub(b),
+                            _ => a.wrapping_mul(b),
+                        })
+                    })
+                }
+                Operator::I64Add => binary(&mut stack, u64::wrapping_add),
+                Operator::I64Sub => binary(&mut stack, u64::wrapping_sub),
+                Operator::I64Mul => binary(&mut stack, u64::wrapping_mul),
+                _ => None,
+            };
+            match value {
+                Some(value) => stack.push(value),
+                None => return Ok(None),
+            }
+        }
+        Ok(stack.pop())
+    }
+
+    /// How many functions there are, imported and defined.
+    pub(crate) fn function_count(&self) -> u32 {
+        self.functions.len() as u32
+    }
+
+    /// The type of a function.
+    pub(crate) fn function_type(&self, function: u32) -> Option<&FuncType> {
+        let ty = *self.functions.get(function as usize)?;
+        self.types.get(ty as usize)?.as_ref()
+    }
+
+    /// The imported functions with their indices.
+    pub(crate) fn function_imports(&self) -> impl Iterator<Item = (u32, &Import<'a>)> {
+        let functions = self.imports.iter().filter(|import| {
+            matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_))
+        });
+        (0..).zip(functions)
+    }
+
+    /// The first global that holds a reference and may change.
+    fn reference_global(&self) -> Option<u32> {
+        let at = self.globals.iter().position(|global| global.mutable && global.reference);
+        at.map(|index| index as u32)
+    }
+
+    /// Refuses a module that is not valid, or that this engine cannot compile.
+    pub(crate) fn validate(&self) -> Result<(), Refusal> {
+        let Err(error) = Validator::new_with_features(engine_features()).validate_all(self.wasm) else {
+            return Ok(());
+        };
+        if let Err(error) = Validator::new_with_features(WasmFeatures::all()).validate_all(self.wasm) {
+            return Err(Refusal::Malformed(error.to_string()));
+        }
+        let at = self.bodies.iter().position(|body| body.range().contains(&error.offset()));
+        Err(Refusal::Feature {
+            what: error.message().to_string(),
+            function: at.map(|at| self.function_name(self.imported_functions + at as u32)),
+        })
+    }
+
+    /// Refuses a module whose memories or imports of state do not fit packing.
+    pub(crate) fn check_state(&self) -> Result<(), Refusal> {
+        for import in &self.imports {
+            let name = format!("{}.{}", import.module, import.name);
+            let kind = match import.ty {
+                TypeRef::Func(_) | TypeRef::FuncExact(_) => continue,
+                TypeRef::Memory(memory) if memory.shared => return Err(Refusal::SharedMemory),
+                TypeRef::Memory(_) => return Err(Refusal::ImportedMemory(name)),
+                TypeRef::Table(_) => "table",
+                TypeRef::Global(_) => "global",
+                TypeRef::Tag(_) => "tag",
+            };
+            return Err(Refusal::ImportedState { kind, name });
+        }
+        let memory = self.memories.first().ok_or(Refusal::NoMemory)?;
+        if self.memories.iter().any(|memory| memory.shared) {
+            return Err(Refusal::SharedMemory);
+        }
+        if memory.memory64 {
+            return Err(Refusal::Memory64);
+        }
+        if let Some(index) = self.reference_global() {
+            return Err(Refusal::ReferenceGlobal(index));
+        }
+        match &self.floating {
+            Some(refusal) => Err(refusal.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses imports of WASI modules that are not Preview 1 as the witx has it.
+    pub(crate) fn check_imports(&self) -> Result<(), Refusal> {
+        for (function, import) in self.function_imports() {
+            if !import.module.starts_with("wasi") {
+                continue;
+            }
+            let name = format!("{}.{}", import.module, import.name);
+            let known = (import.module == witx::MODULE)
+                .then(|| {
+                    let mut all = witx::HOOKS.iter().chain(&witx::HOST_ONLY);
+                    all.find(|known| known.name == import.name)
+                })
+                .flatten();
+            let Some(known) = known else {
+                return Err(Refusal::UnknownImport(name));
+            };
+            let expected = func_type(known);
+            match self.function_type(function) {
+                Some(found) if *found == expected => {}
+                found => {
+                    return Err(Refusal::ImportType {
+                        name,
+                        found: found.map_or("something else".into(), describe),
+                        expected: describe(&expected),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks into every function body; refuses instructions that change what a
+    /// snapshot cannot hold.
+    pub(crate) fn walk(&self) -> Result<Code, Refusal> {
+        let mut code = Code::default();
+        for (function, body) in (self.imported_functions..).zip(&self.bodies) {
+            self.walk_body(&mut code, body)
+                .map_err(|error| Refusal::Malformed(error.to_string()))?
+                .map_or(Ok(()), |instruction| {
+                    Err(Refusal::Instruction {
+                        instruction,
+                        function: self.function_name(function),
+                    })
+                })?;
+        }
+        Ok(code)
+    }
+
+    fn walk_body(
+        &self,
+        code: &mut Code,
+        body: &FunctionBody<'a>,
+    ) -> Result<Option<&'static str>, BinaryReaderError> {
+        let mut ops = body.get_operators_reader()?;
+        while !ops.eof() {
+            match ops.read()? {
+                Operator::Call { function_index }
+                | Operator::ReturnCall { function_index }
+                | Operator::RefFunc { function_index } => {
+                    if function_index < self.imported_functions {
+                        code.direct.insert(function_index);
+                    }
+                }
+                Operator::MemoryInit { data_index, .. }
+                | Operator::ArrayNewData { array_data_index: data_index, .. } => {
+                    code.segments = code.segments.max(data_index + 1);
+                }
+                op => {
+                    if let Some(name) = refused_instruction(&op) {
+                        return Ok(Some(name));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// How a message calls a function: its name where the module has one.
+    pub(crate) fn function_name(&self, function: u32) -> String {
+        let names = self.names.clone().into_iter().flatten().flatten();
+        let mut functions = names.filter_map(|name| match name {
+            Name::Function(map) => Some(map),
+            _ => None,
+        });
+        functions
+            .find_map(|map| map.into_iter().flatten().find(|name| name.index == function))
+            .map_or(format!("{function}"), |name| format!("`{}`", name.name))
+    }
+
+    /// The memories as they stand when the module starts: each up to the end of
+    /// its last segment, behind which all is zero.
+    pub(crate) fn initial_memories(&self) -> Result<Vec<Vec<u8>>, Refusal> {
+        let mut ends = vec![0usize; self.memories.len()];
+        for (index, segment) in self.data.iter().enumerate() {
+            let Some((memory, address)) = segment.place else { continue };
+            let outside = || Refusal::SegmentBounds(index as u32);
+            let ty = self.memories.get(memory as usize).ok_or_else(outside)?;
+            let end = address.checked_add(segment.bytes.len() as u64).ok_or_else(outside)?;
+            if end > memory_size(ty) {
+                return Err(outside());
+            }
+            let known = &mut ends[memory as usize];
+            *known = (*known).max(end as usize);
+        }
+        let mut memories: Vec<Vec<u8>> = ends.into_iter().map(|end| vec![0; end]).collect();
+        for segment in &self.data {
+            if let Some((memory, address)) = segment.place {
+                let at = address as usize;
+                memories[memory as usize][at..at + segment.bytes.len()].copy_from_slice(segment.bytes);
+            }
+        }
+        Ok(memories)
+    }
+
+    /// The language that `producers` names, other than C and C++: a program in
+    /// one of them is not relinked with a C library just so.
+    pub(crate) fn foreign_language(&self) -> Option<String> {
+        let fields = self.producers.clone().into_iter().flatten().flatten();
+        let languages = fields.filter(|field| field.name == "language");
+        let mut names = languages.flat_map(|field| field.values.into_iter().flatten());
+        names
+            .find(|value| !value.name.starts_with('C') && value.name != "wat")
+            .map(|value| value.name.to_string())
+    }
+
+    /// An older WASI that the module imports.
+    pub(crate) fn older_dialect(&self) -> Option<String> {
+        let mut modules = self.imports.iter().map(|import| import.module);
+        modules
+            .find(|module| ["wasi_unstable", "wasi_snapshot_preview0"].contains(module))
+            .map(str::to_string)
+    }
+}
+
+/// A memory's size at the start, in bytes.
+pub(crate) fn memory_size(ty: &MemoryType) -> u64 {
+    ty.initial.saturating_mul(page_size(ty))
+}
+
+/// A memory's page size in bytes.
+pub(crate) fn page_size(ty: &MemoryType) -> u64 {
+    1 << ty.page_size_log2.unwrap_or(16)
+}
+
+fn binary(stack: &mut Vec<u64>, operation: impl Fn(u64, u64) -> u64) -> Option<u64> {
+    let b = stack.pop()?;
+    let a = stack.pop()?;
+    Some(operation(a, b))
+}
+
+/// What wizer refuses by mere presence, since a snapshot holds memories and
+/// numeric globals but neither tables, dropped segments nor heap objects.
+fn refused_instruction(op: &Operator<'_>) -> Option<&'static str> {
+    Some(match op {
+        Operator::TableSet { .. } => "table.set",
+        Operator::TableGrow { .. } => "table.grow",
+        Operator::TableFill { .. } => "table.fill",
+        Operator::TableCopy { .. } => "table.copy",
+        Operator::TableInit { .. } => "table.init",
+        Operator::ElemDrop { .. } => "elem.drop",
+        Operator::DataDrop { .. } => "data.drop",
+        Operator::StructSet { .. } => "struct.set",
+        Operator::ArraySet { .. } => "array.set",
+        Operator::ArrayFill { .. } => "array.fill",
+        Operator::ArrayCopy { .. } => "array.copy",
+        Operator::ArrayInitData { .. } => "array.init_data",
+        Operator::ArrayInitElem { .. } => "array.init_elem",
+        _ => return None,
+    })
+}
+
+fn func_type(function: &witx::Function) -> FuncType {
+    let params = function.params.iter().map(|param| match param {
+        witx::Param::I32 => ValType::I32,
+        witx::Param::I64 => ValType::I64,
+    });
+    FuncType::new(params, function.returns.then_some(ValType::I32))
+}
+
+fn describe(ty: &FuncType) -> String {
+    let list = |types: &[ValType]| {
+        let names: Vec<String> = types.iter().map(ToString::to_string).collect();
+        format!("({})", names.join(", "))
+    };
+    format!("{} -> {}", list(ty.params()), list(ty.results()))
+}
+
+/// What bytes that are no module seem to be.
+fn looks_like(bytes: &[u8]) -> &'static str {
+    let starts = |magic: &[u8]| bytes.starts_with(magic);
+    match () {
+        () if bytes.is_empty() => "an empty file",
+        () if starts(b"\x7fELF") => "a native program or object (ELF)",
+        () if starts(b"\x1f\x8b") => "a gzip file",
+        () if starts(b"\x28\xb5\x2f\xfd") => "a zstd file",
+        () if starts(b"PK\x03\x04") => "a zip file",
+        () if starts(b"!<arch>\n") => "a library archive (.a)",
+        () if starts(b"BC\xc0\xde") => "LLVM bitcode",
+        () if starts(b"(module") || starts(b"(component") => "WebAssembly text; `wat2wasm` makes a module of it",
+        () if starts(b"#!") => "a script",
+        () if starts(b"\0asm") => "WebAssembly of an unknown version",
+        () if std::str::from_utf8(&bytes[..bytes.len().min(512)]).is_ok_and(|text| !text.contains('\0')) => {
+            "a text file"
+        }
+        () => "something else",
+    }
+}

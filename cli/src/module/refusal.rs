@@ -1,0 +1,207 @@
+//! Why a module cannot be packed, and what to do about it.
+//!
+//! Every refusal is found by looking at the module, before anything of it runs.
+
+use std::fmt;
+
+use monaka_vfs_core::link;
+
+/// A module that `pack` refuses. [`Display`](fmt::Display) names the reason,
+/// [`hint`](Refusal::hint) the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The bytes are something else; what, as far as they tell.
+    NotWasm(&'static str),
+    /// A component, not a core module.
+    Component,
+    /// Not valid under any feature set.
+    Malformed(String),
+    /// Valid, but the engine that mounts the image cannot compile it.
+    Feature { what: String, function: Option<String> },
+    /// It defines no memory.
+    NoMemory,
+    /// The memory comes from outside.
+    ImportedMemory(String),
+    /// Memory 0 is shared between threads.
+    SharedMemory,
+    /// Memory 0 has 64-bit addresses.
+    Memory64,
+    /// A table, global or tag comes from outside.
+    ImportedState { kind: &'static str, name: String },
+    /// No record of the library was found.
+    NotLinked { language: Option<String>, dialect: Option<String> },
+    /// The library speaks another ABI; its number.
+    OtherAbi(u32),
+    /// Records of the library contradict each other or the module.
+    Library(String),
+    /// An import of a WASI module that monaka does not know.
+    UnknownImport(String),
+    /// An import whose type is not the one WASI gives it.
+    ImportType { name: String, found: String, expected: String },
+    /// An import is called around the library, and its replacement is not linked.
+    HookNotLinked(&'static str),
+    /// An instruction whose effect a snapshot cannot hold.
+    Instruction { instruction: &'static str, function: String },
+    /// A global that a snapshot cannot hold.
+    ReferenceGlobal(u32),
+    /// A segment whose place is only known at run time.
+    SegmentOffset { kind: &'static str, index: u32 },
+    /// A data segment outside its memory.
+    SegmentBounds(u32),
+    /// More data segments than engines take.
+    DataSegments(usize),
+    /// It was packed by a monaka of another image format or ABI.
+    OtherPack { format: u32, abi: u32 },
+    /// Its packing records are damaged.
+    DamagedPack(String),
+    /// Host directories are asked for, but an earlier pack removed the imports.
+    HostDirsGone,
+}
+
+impl Refusal {
+    /// What the user can do about it.
+    pub(crate) fn hint(&self) -> String {
+        let relink = "relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, \
+                      then pack the result";
+        match self {
+            Refusal::NotWasm(_) => {
+                "`monaka pack` takes a WASI Preview 1 module, usually the .wasm file that the linker wrote".into()
+            }
+            Refusal::Component => {
+                "build a core module instead (target wasm32-wasip1 rather than wasm32-wasip2), \
+                 or take out the one inside with `wasm-tools component unbundle`"
+                    .into()
+            }
+            Refusal::Malformed(_) => "the file may be cut off or damaged: build or fetch it again".into(),
+            Refusal::Feature { what, .. } if what.contains("legacy_exceptions") => {
+                "compile with the standard exceptions instead: clang's `-mllvm -wasm-use-legacy-eh=false`, \
+                 or `wasm-opt --translate-to-exnref`"
+                    .into()
+            }
+            Refusal::Feature { .. } => "compile it without this feature".into(),
+            Refusal::NoMemory => "a program without memory cannot hold files".into(),
+            Refusal::ImportedMemory(_) => {
+                "link without `--import-memory`; modules made for threads or for a JavaScript host import theirs".into()
+            }
+            Refusal::SharedMemory => {
+                "compile for wasm32-wasip1 without threads (no `-pthread`, no `--shared-memory`)".into()
+            }
+            Refusal::Memory64 => "compile for a 32-bit target: wasm32-wasip1".into(),
+            Refusal::ImportedState { .. } => {
+                "link it as a complete program, not as a dynamic library or for a JavaScript host".into()
+            }
+            Refusal::NotLinked { language: Some(language), .. } => format!(
+                "a program that a C compiler links can take the library in (`clang … libmonaka_vfs.a`); \
+                 this version of monaka cannot pack a finished {language} module"
+            ),
+            Refusal::NotLinked { language: None, .. } => {
+                "write the library with `monaka lib -o libmonaka_vfs.a`, add it to the link \
+                 (`clang … app.c libmonaka_vfs.a -o app.wasm`) and pack the result"
+                    .into()
+            }
+            Refusal::OtherAbi(_) | Refusal::Library(_) => relink.into(),
+            Refusal::UnknownImport(_) => {
+                "monaka cannot tell whether it reaches the host's files: remove the call, or compile \
+                 for WASI Preview 1 (wasi_snapshot_preview1)"
+                    .into()
+            }
+            Refusal::ImportType { .. } => {
+                "it was made for another host's variant of WASI: compile it for WASI Preview 1".into()
+            }
+            Refusal::HookNotLinked(name) => format!(
+                "link the replacement in: add `-Wl,--undefined=__imported_wasi_snapshot_preview1_{name}` \
+                 to the link line, together with libmonaka_vfs.a"
+            ),
+            Refusal::Instruction { instruction, .. } if instruction.starts_with("table.") => {
+                "programs that change their function table (dynamic loading, closures in tables) \
+                 cannot be packed by this version of monaka"
+                    .into()
+            }
+            Refusal::Instruction { .. } | Refusal::ReferenceGlobal(_) => {
+                "compile without reference types and garbage collection, or leave out the code that uses them".into()
+            }
+            Refusal::SegmentOffset { .. } => "link it as a complete program, not as position-independent code".into(),
+            Refusal::SegmentBounds(_) => "it would trap at start: build it again".into(),
+            Refusal::DataSegments(_) => {
+                "link with fewer data segments, or run `wasm-opt` over it before packing".into()
+            }
+            Refusal::OtherPack { .. } => {
+                "pack the original module again with this monaka, with all its directories".into()
+            }
+            Refusal::DamagedPack(_) => "pack the original module again".into(),
+            Refusal::HostDirsGone => {
+                "pack the original module again, with --allow-host-dirs and all its directories".into()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotWasm(what) => write!(f, "it is not a WebAssembly module but {what}"),
+            Refusal::Component => f.write_str("it is a WebAssembly component, not a core module"),
+            Refusal::Malformed(error) => write!(f, "it is not a valid module: {error}"),
+            Refusal::Feature { what, function } => {
+                write!(f, "it needs a WebAssembly feature that monaka's engine lacks: {what}")?;
+                match function {
+                    Some(function) => write!(f, ", in function {function}"),
+                    None => Ok(()),
+                }
+            }
+            Refusal::NoMemory => f.write_str("it has no memory"),
+            Refusal::ImportedMemory(name) => write!(f, "it imports its memory ({name})"),
+            Refusal::SharedMemory => f.write_str("its memory is shared between threads"),
+            Refusal::Memory64 => f.write_str("its memory has 64-bit addresses (memory64)"),
+            Refusal::ImportedState { kind, name } => write!(f, "it imports a {kind} ({name})"),
+            Refusal::NotLinked { language, dialect } => {
+                f.write_str("it is not linked with libmonaka_vfs.a")?;
+                match (language, dialect) {
+                    (Some(language), _) => write!(f, ": it is a {language} module"),
+                    (None, Some(dialect)) => write!(f, ", and it imports {dialect}, an older WASI"),
+                    (None, None) => Ok(()),
+                }
+            }
+            Refusal::OtherAbi(found) => write!(
+                f,
+                "it is linked with a libmonaka_vfs.a of ABI {found}; this monaka speaks ABI {}",
+                link::ABI
+            ),
+            Refusal::Library(what) => write!(f, "the libmonaka_vfs.a inside it is inconsistent: {what}"),
+            Refusal::UnknownImport(name) => write!(f, "it imports {name}, which monaka does not know"),
+            Refusal::ImportType { name, found, expected } => {
+                write!(f, "it imports {name} as {found}; WASI Preview 1 has {expected}")
+            }
+            Refusal::HookNotLinked(name) => write!(
+                f,
+                "it calls wasi_snapshot_preview1.{name} directly, and the library's {name} is not linked in"
+            ),
+            Refusal::Instruction { instruction, function } => write!(
+                f,
+                "function {function} uses {instruction}, whose effect cannot be kept in a snapshot"
+            ),
+            Refusal::ReferenceGlobal(index) => {
+                write!(f, "global {index} is a mutable reference, which cannot be kept in a snapshot")
+            }
+            Refusal::SegmentOffset { kind, index } => {
+                write!(f, "the place of {kind} segment {index} is only known at run time")
+            }
+            Refusal::SegmentBounds(index) => write!(f, "data segment {index} lies outside its memory"),
+            Refusal::DataSegments(count) => {
+                write!(f, "it would have {count} data segments; engines take 100000")
+            }
+            Refusal::OtherPack { format, abi } => write!(
+                f,
+                "it was packed in image format {format}, ABI {abi}; this monaka writes format {}, ABI {}",
+                monaka_vfs_core::image::format::VERSION,
+                link::ABI
+            ),
+            Refusal::DamagedPack(what) => write!(f, "what an earlier pack recorded in it is damaged: {what}"),
+            Refusal::HostDirsGone => f.write_str(
+                "an earlier pack removed the imports that --allow-host-dirs needs",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -1,0 +1,574 @@
+//! Sends references to functions elsewhere and removes imports.
+//!
+//! Before, with `removed: {0}` and `redirected: {0 → 2}`:
+//!
+//! ```wat
+//! (import "wasi_snapshot_preview1" "path_open" (func $host …))  ;; 0
+//! (import "wasi_snapshot_preview1" "fd_write" (func $write …))  ;; 1
+//! (func $ours …)                                                ;; 2
+//! (func (call $host) (call $write))                             ;; 3
+//! ```
+//!
+//! after:
+//!
+//! ```wat
+//! (import "wasi_snapshot_preview1" "fd_write" (func $write …))  ;; 0
+//! (func $ours …)                                                ;; 1
+//! (func (call $ours) (call $write))                             ;; 2
+//! ```
+//!
+//! 1. A function body is copied as bytes; only the immediates of `call`,
+//!    `return_call` and `ref.func` change. A new index takes as many bytes as
+//!    the old one, so bodies keep their size and debug information stays true.
+//! 2. Where an index does not fit into the old one's bytes, bodies move; then
+//!    the sections that speak of code positions are dropped, with a note.
+//! 3. Every section that holds no function index is copied as bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use anyhow::{Context as _, Result};
+use wasm_encoder::reencode::{self, Reencode};
+use wasm_encoder::{Encode, IndirectNameMap, NameMap};
+use wasmparser::{
+    BinaryReaderError, CodeSectionReader, ElementItems, ElementKind, ElementSectionReader,
+    ExportSectionReader, GlobalSectionReader, ImportSectionReader, Name, NameSectionReader,
+    Operator, TableSectionReader, TypeRef,
+};
+
+use super::section::{Section, debug_assert_valid, id, join, write_leb};
+
+/// What shall change. Function indices are those of the module as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Splice {
+    /// Imported functions that disappear.
+    pub(crate) removed: BTreeSet<u32>,
+    /// References to the key go to the value.
+    pub(crate) redirected: BTreeMap<u32, u32>,
+    /// Entries of element segments, as (segment, position), that are not
+    /// redirected.
+    pub(crate) kept: BTreeSet<(u32, u32)>,
+}
+
+/// The module after the pass.
+pub(crate) struct Spliced<'a> {
+    pub(crate) sections: Vec<Section<'a>>,
+    /// What the user should know, a line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Applies `splice` to a valid module of `functions` functions.
+pub(crate) fn apply<'a>(
+    sections: Vec<Section<'a>>,
+    functions: u32,
+    splice: &Splice,
+) -> Result<Spliced<'a>> {
+    if splice.removed.is_empty() && splice.redirected.is_empty() {
+        return Ok(Spliced { sections, notes: Vec::new() });
+    }
+    let mut remap = Remap::new(functions, splice);
+    let mut out = Vec::with_capacity(sections.len());
+    let mut moved = false;
+    for section in sections {
+        let rewritten = match section.id {
+            id::IMPORT => remap.imports(&section).context("in the import section")?,
+            id::TABLE => remap.tables(&section).context("in the table section")?,
+            id::GLOBAL => remap.globals(&section).context("in the global section")?,
+            id::EXPORT => remap.exports(&section).context("in the export section")?,
+            id::START => remap.start(&section).context("in the start section")?,
+            id::ELEMENT => remap.elements(&section).context("in the element section")?,
+            id::CODE => {
+                let code = code(&section.data, &remap).context("in the code section")?;
+                moved = code.moved;
+                Some(Section::new(id::CODE, code.data))
+            }
+            _ => Some(section),
+        };
+        out.extend(rewritten);
+    }
+    let mut notes = Vec::new();
+    let mut kept = Vec::with_capacity(out.len());
+    for section in out {
+        let Some((name, payload)) = section.as_custom() else {
+            kept.push(section);
+            continue;
+        };
+        if name == "name" {
+            match remap.names(payload) {
+                Ok(names) => kept.push(Section::custom("name", &names)),
+                Err(_) => notes.push("dropped the name section: it is malformed".to_string()),
+            }
+        } else if speaks_of_indices(name) || moved && speaks_of_positions(name) {
+            notes.push(format!("dropped the section {name}: function bodies have changed"));
+        } else {
+            kept.push(section);
+        }
+    }
+    if cfg!(debug_assertions) {
+        debug_assert_valid(&join(&kept), "the spliced module");
+    }
+    Ok(Spliced { sections: kept, notes })
+}
+
+/// Object-file sections and hints name functions by their index.
+fn speaks_of_indices(custom: &str) -> bool {
+    custom == "linking" || custom.starts_with("reloc.") || custom.starts_with("metadata.code.")
+}
+
+fn speaks_of_positions(custom: &str) -> bool {
+    custom.starts_with(".debug_") || custom == "sourceMappingURL" || custom == "external_debug_info"
+}
+
+/// Old function index → new one, for definitions and for references.
+struct Remap<'s> {
+    splice: &'s Splice,
+    /// Where the function itself is now; `None` once removed.
+    defined: Vec<Option<u32>>,
+    /// Translate as definitions, not as references.
+    literally: bool,
+}
+
+/// A reference to a function that was removed and not redirected.
+#[derive(Debug)]
+struct Dangling(u32);
+
+impl fmt::Display for Dangling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "function {} is still referred to but has no replacement", self.0)
+    }
+}
+
+impl std::error::Error for Dangling {}
+
+impl Reencode for Remap<'_> {
+    type Error = Dangling;
+
+    fn function_index(&mut self, function: u32) -> Result<u32, reencode::Error<Dangling>> {
+        self.reference(function).map_err(reencode::Error::UserError)
+    }
+}
+
+impl<'s> Remap<'s> {
+    fn new(functions: u32, splice: &'s Splice) -> Remap<'s> {
+        let mut next = 0..;
+        let defined = (0..functions)
+            .map(|function| match splice.removed.contains(&function) {
+                true => None,
+                false => next.next(),
+            })
+            .collect();
+        Remap { splice, defined, literally: false }
+    }
+
+    fn reference(&self, function: u32) -> Result<u32, Dangling> {
+        let target = match self.splice.redirected.get(&function) {
+            Some(target) if !self.literally => *target,
+            _ => function,
+        };
+        let new = self.defined.get(target as usize).copied().flatten();
+        new.ok_or(Dangling(function))
+    }
+
+    fn imports<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+        let mut imports = wasm_encoder::ImportSection::new();
+        let mut function = 0;
+        for import in ImportSectionReader::new(section.reader())?.into_imports() {
+            let import = import?;
+            if matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
+                function += 1;
+                if self.splice.removed.contains(&(function - 1)) {
+                    continue;
+                }
+            }
+            self.parse_import(&mut imports, import)?;
+        }
+        Ok((!imports.is_empty()).then(|| encoded(id::IMPORT, &imports)))
+    }
+
+    fn tables<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+        let mut tables = wasm_encoder::TableSection::new();
+        self.parse_table_section(&mut tables, TableSectionReader::new(section.reader())?)?;
+        Ok(Some(encoded(id::TABLE, &tables)))
+    }
+
+    fn globals<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+        let mut globals = wasm_encoder::GlobalSection::new();
+        self.parse_global_section(&mut globals, GlobalSectionReader::new(section.reader())?)?;
+        Ok(Some(encoded(id::GLOBAL, &globals)))
+    }
+
+    fn exports<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+        let mut exports = wasm_encoder::ExportSection::new();
+        self.parse_export_section(&mut exports, ExportSectionReader::new(section.reader())?)?;
+        Ok(Some(encoded(id::EXPORT, &exports)))
+    }
+
+    fn start<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+        let function = self.reference(section.reader().read_var_u32()?)?;
+        let mut data = Vec::new();
+        write_leb(&mut data, u64::from(function));
+        Ok(Some(Section::new(id::START, data)))
+    }
+
+    fn elements<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+        let mut elements = wasm_encoder::ElementSection::new();
+        let reader = ElementSectionReader::new(section.reader())?;
+        for (segment, element) in (0..).zip(reader) {
+            let element = element?;
+            let items = self.items(segment, element.items)?;
+            match element.kind {
+                ElementKind::Active { table_index, offset_expr } => {
+                    let offset = self.const_expr(offset_expr)?;
+                    elements.active(table_index, &offset, items);
+                }
+                ElementKind::Passive => {
+                    elements.passive(items);
+                }
+                ElementKind::Declared => {
+                    elements.declared(items);
+                }
+            }
+        }
+        Ok(Some(encoded(id::ELEMENT, &elements)))
+    }
+
+    fn items(&mut self, segment: u32, items: ElementItems<'_>) -> Result<wasm_encoder::Elements<'static>> {
+        Ok(match items {
+            ElementItems::Functions(functions) => {
+                let mut new = Vec::with_capacity(functions.count() as usize);
+                for (position, function) in (0..).zip(functions) {
+                    self.literally = self.splice.kept.contains(&(segment, position));
+                    new.push(self.reference(function?)?);
+                }
+                self.literally = false;
+                wasm_encoder::Elements::Functions(new.into())
+            }
+            ElementItems::Expressions(ty, expressions) => {
+                let mut new = Vec::with_capacity(expressions.count() as usize);
+                for (position, expression) in (0..).zip(expressions) {
+                    self.literally = self.splice.kept.contains(&(segment, position));
+                    new.push(self.const_expr(expression?)?);
+                }
+                self.literally = false;
+                wasm_encoder::Elements::Expressions(self.ref_type(ty)?, new.into())
+            }
+        })
+    }
+
+    fn names(&self, payload: &[u8]) -> Result<Vec<u8>> {
+        let mut names = wasm_encoder::NameSection::new();
+        // Everything but functions keeps its index, so it is copied as it is.
+        let reader = NameSectionReader::new(wasmparser::BinaryReader::new(payload, 0));
+        let mut subsections = RawSubsections::new(payload);
+        for name in reader {
+            let (ty, raw) = subsections.next().context("subsections disagree")??;
+            match name? {
+                Name::Function(map) => {
+                    let mut new = NameMap::new();
+                    for naming in map {
+                        let naming = naming?;
+                        if let Some(index) = self.definition(naming.index) {
+                            new.append(index, naming.name);
+                        }
+                    }
+                    names.functions(&new);
+                }
+                Name::Local(map) => names.locals(&self.indirect_names(map)?),
+                Name::Label(map) => names.labels(&self.indirect_names(map)?),
+                _ => names.raw(ty, raw),
+            }
+        }
+        Ok(names.as_custom().data.into_owned())
+    }
+
+    fn definition(&self, function: u32) -> Option<u32> {
+        self.defined.get(function as usize).copied().flatten()
+    }
+
+    fn indirect_names(&self, map: wasmparser::IndirectNameMap<'_>) -> Result<IndirectNameMap> {
+        let mut new = IndirectNameMap::new();
+        for function in map {
+            let function = function?;
+            let mut inner = NameMap::new();
+            for naming in function.names {
+                let naming = naming?;
+                inner.append(naming.index, naming.name);
+            }
+            if let Some(index) = self.definition(function.index) {
+                new.append(index, &inner);
+            }
+        }
+        Ok(new)
+    }
+}
+
+/// The subsections of a name section, undecoded.
+struct RawSubsections<'a> {
+    reader: wasmparser::BinaryReader<'a>,
+}
+
+impl<'a> RawSubsections<'a> {
+    fn new(payload: &'a [u8]) -> RawSubsections<'a> {
+        RawSubsections { reader: wasmparser::BinaryReader::new(payload, 0) }
+    }
+
+    fn read(&mut self) -> Result<(u8, &'a [u8]), BinaryReaderError> {
+        let ty = self.reader.read_u8()?;
+        let len = self.reader.read_var_u32()?;
+        Ok((ty, self.reader.read_bytes(len as usize)?))
+    }
+}
+
+impl<'a> Iterator for RawSubsections<'a> {
+    type Item = Result<(u8, &'a [u8]), BinaryReaderError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.reader.eof()).then(|| self.read())
+    }
+}
+
+fn encoded<'a>(id: u8, section: &impl Encode) -> Section<'a> {
+    // What a section encodes begins with its size, which `join` writes itself.
+    let mut sized = Vec::new();
+    section.encode(&mut sized);
+    let width = leb_width(&sized);
+    sized.drain(..width);
+    Section::new(id, sized)
+}
+
+struct Code {
+    data: Vec<u8>,
+    /// Whether some body changed its size.
+    moved: bool,
+}
+
+/// An index within the code section that becomes another.
+struct Patch {
+    at: usize,
+    width: usize,
+    value: u32,
+}
+
+impl Patch {
+    fn fits(&self) -> bool {
+        self.width >= 5 || self.value >> (7 * self.width) == 0
+    }
+
+    /// How many bytes the new index takes.
+    fn new_width(&self) -> usize {
+        let needed = (32 - (self.value | 1).leading_zeros() as usize).div_ceil(7);
+        self.width.max(needed)
+    }
+
+    fn write(&self, out: &mut [u8]) {
+        let mut value = self.value;
+        for byte in out.iter_mut() {
+            *byte = value as u8 & 0x7f | 0x80;
+            value >>= 7;
+        }
+        if let Some(last) = out.last_mut() {
+            *last &= 0x7f;
+        }
+    }
+}
+
+fn code(data: &[u8], remap: &Remap<'_>) -> Result<Code> {
+    let mut patches = Vec::new();
+    let mut bodies = Vec::new();
+    for body in CodeSectionReader::new(wasmparser::BinaryReader::new(data, 0))? {
+        let body = body?;
+        bodies.push(body.range());
+        let mut ops = body.get_operators_reader()?;
+        while !ops.eof() {
+            let (op, at) = ops.read_with_offset()?;
+            let (Operator::Call { function_index }
+            | Operator::ReturnCall { function_index }
+            | Operator::RefFunc { function_index }) = op
+            else {
+                continue;
+            };
+            let value = remap.reference(function_index)?;
+            if value != function_index {
+                // All three opcodes are one byte.
+                let at = at + 1;
+                patches.push(Patch { at, width: leb_width(&data[at..]), value });
+            }
+        }
+    }
+    if patches.iter().all(Patch::fits) {
+        let mut data = data.to_vec();
+        for patch in &patches {
+            patch.write(&mut data[patch.at..patch.at + patch.width]);
+        }
+        return Ok(Code { data, moved: false });
+    }
+    let mut out = Vec::with_capacity(data.len() + patches.len());
+    write_leb(&mut out, bodies.len() as u64);
+    let mut patches = patches.into_iter().peekable();
+    for range in bodies {
+        let mut body = Vec::with_capacity(range.len() + 16);
+        let mut copied = range.start;
+        while let Some(patch) = patches.next_if(|patch| patch.at < range.end) {
+            body.extend_from_slice(&data[copied..patch.at]);
+            let start = body.len();
+            body.resize(start + patch.new_width(), 0);
+            patch.write(&mut body[start..]);
+            copied = patch.at + patch.width;
+        }
+        body.extend_from_slice(&data[copied..range.end]);
+        write_leb(&mut out, body.len() as u64);
+        out.extend_from_slice(&body);
+    }
+    Ok(Code { data: out, moved: true })
+}
+
+/// How many bytes the LEB128 at the start of `bytes` takes.
+fn leb_width(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte & 0x80 != 0).count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::section::{find, split};
+    use super::*;
+
+    const MODULE: &str = r#"(module
+        (type $t (func (param i32) (result i32)))
+        (import "wasi" "gone" (func $gone (type $t)))
+        (import "env" "stays" (func $stays (type $t)))
+        (table 4 4 funcref)
+        (table $init 1 1 funcref (ref.func $gone))
+        (global $g funcref (ref.func $gone))
+        (export "gone" (func $gone))
+        (export "stays" (func $stays))
+        (start $start)
+        (elem (table 0) (i32.const 0) func $gone $stays $gone)
+        (elem (table 0) (i32.const 3) funcref (ref.func $gone))
+        (elem declare func $gone)
+        (func $ours (type $t) local.get 0)
+        (func $start (drop (call $gone (i32.const 1))) (drop (ref.func $gone)))
+        (func $tail (type $t) (local $named i32) (return_call $gone (local.get 0)))
+        (@custom "metadata.code.branch_hint" "\00")
+        (@custom "other" "\01\02\03")
+    )"#;
+
+    fn splice_of(wat: &str, splice: &Splice) -> (Vec<u8>, Vec<String>) {
+        let wasm = wat::parse_str(wat).unwrap();
+        let module = super::super::analyze::Module::parse(&wasm).unwrap();
+        let spliced = apply(split(&wasm).unwrap(), module.function_count(), splice).unwrap();
+        let wasm = join(&spliced.sections);
+        debug_assert_valid(&wasm, "spliced");
+        (wasm, spliced.notes)
+    }
+
+    fn gone_to_ours() -> Splice {
+        Splice {
+            removed: [0].into(),
+            redirected: [(0, 2)].into(),
+            kept: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_reference_follows() {
+        let (wasm, _) = splice_of(MODULE, &gone_to_ours());
+        let expected = wat::parse_str(
+            r#"(module
+            (type $t (func (param i32) (result i32)))
+            (type (func))
+            (import "env" "stays" (func $stays (type $t)))
+            (table 4 4 funcref)
+            (table $init 1 1 funcref (ref.func $ours))
+            (global $g funcref (ref.func $ours))
+            (export "gone" (func $ours))
+            (export "stays" (func $stays))
+            (start $start)
+            (elem (table 0) (i32.const 0) func $ours $stays $ours)
+            (elem (table 0) (i32.const 3) funcref (ref.func $ours))
+            (elem declare func $ours)
+            (func $ours (type $t) local.get 0)
+            (func $start (drop (call $ours (i32.const 1))) (drop (ref.func $ours)))
+            (func $tail (type $t) (local $named i32) (return_call $ours (local.get 0)))
+            (@custom "other" "\01\02\03")
+            )"#,
+        )
+        .unwrap();
+        let expected = split(&expected).unwrap();
+        let found = split(&wasm).unwrap();
+        let ids = |sections: &[Section<'_>]| sections.iter().map(|s| s.id).collect::<Vec<_>>();
+        assert_eq!(ids(&found), ids(&expected));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found.data, expected.data, "section {}", found.id);
+        }
+    }
+
+    #[test]
+    fn kept_entries_are_not_redirected() {
+        let splice = Splice {
+            removed: BTreeSet::new(),
+            redirected: [(0, 2)].into(),
+            kept: [(0, 2), (1, 0)].into(),
+        };
+        let (wasm, _) = splice_of(MODULE, &splice);
+        let module = super::super::analyze::Module::parse(&wasm).unwrap();
+        let slots: Vec<u32> = (0..4).map(|slot| module.slots[&slot].function).collect();
+        assert_eq!(slots, [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn sections_of_function_indices_are_dropped_with_a_note() {
+        let (wasm, notes) = splice_of(MODULE, &gone_to_ours());
+        assert!(!split(&wasm).unwrap().iter().any(|s| s.is_custom("metadata.code.branch_hint")));
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].contains("metadata.code.branch_hint"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_removed_import_needs_a_replacement_where_it_is_used() {
+        let wasm = wat::parse_str(MODULE).unwrap();
+        let splice = Splice { removed: [0].into(), ..Splice::default() };
+        let Err(error) = apply(split(&wasm).unwrap(), 5, &splice) else {
+            panic!("a dangling reference went through");
+        };
+        assert!(format!("{error:#}").contains("function 0"), "{error:#}");
+    }
+
+    #[test]
+    fn an_index_keeps_its_width() {
+        // 200 functions push the last one's index to two bytes; after removing
+        // an import, a call of function 128 becomes one of 127 in two bytes.
+        let many = "(func)".repeat(127);
+        let wat = format!(r#"(module (import "a" "b" (func)) {many} (func $last) (func (call $last)))"#);
+        let wasm = wat::parse_str(&wat).unwrap();
+        let splice = Splice { removed: [0].into(), ..Splice::default() };
+        let spliced = apply(split(&wasm).unwrap(), 130, &splice).unwrap();
+        let sections = split(&wasm).unwrap();
+        let before = find(&sections, id::CODE).unwrap();
+        let after = find(&spliced.sections, id::CODE).unwrap();
+        assert_eq!(before.data.len(), after.data.len());
+        assert!(after.data.ends_with(&[0x10, 0xff, 0x00, 0x0b]), "{:?}", &after.data[after.data.len() - 6..]);
+        assert!(spliced.notes.is_empty());
+    }
+
+    #[test]
+    fn a_body_that_must_grow_costs_the_debug_sections() {
+        let many = "(func)".repeat(200);
+        let wat = format!(
+            r#"(module (import "a" "b" (func $b)) (func (call $b)) {many} (func $ours)
+            (func (call $b)) (@custom ".debug_info" "x") (@custom "keep" "y"))"#
+        );
+        let splice = Splice { redirected: [(0, 202)].into(), ..Splice::default() };
+        let (wasm, notes) = splice_of(&wat, &splice);
+        let sections = split(&wasm).unwrap();
+        assert!(!sections.iter().any(|section| section.is_custom(".debug_info")));
+        assert!(sections.iter().any(|section| section.is_custom("keep")));
+        assert_eq!(notes, ["dropped the section .debug_info: function bodies have changed"]);
+    }
+
+    #[test]
+    fn without_changes_the_bytes_stay() {
+        let (wasm, notes) = splice_of(MODULE, &Splice::default());
+        assert_eq!(wasm, wat::parse_str(MODULE).unwrap());
+        assert!(notes.is_empty());
+    }
+}
