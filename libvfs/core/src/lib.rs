@@ -1,16 +1,40 @@
 //! monaka's file system, apart from every home it lives in.
 //!
 //! `no_std`, no unsafe code, no globals, no pointers: guest memory is reached
-//! through one trait and the host's own calls through another, so the same code
-//! runs inside a program, merged into one, and natively under tests.
+//! through [`memory::GuestMemory`] and the host's own calls through
+//! [`host::Host`], so the same code runs inside a program, merged into one, and
+//! natively under tests.
+//!
+//! Who uses whom, never the other way round:
+//! `vfs → {abi, fd, rights, host} → memfs → resolve → {dir, data, inode} →
+//! {name, bytes, time, memory, errno}`. Only [`resolve`] splits paths, only
+//! [`errno`] knows numbers, only [`abi`] knows layouts.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod abi;
+pub mod bytes;
+mod check;
+pub mod data;
+pub mod dir;
 pub mod errno;
+pub mod fd;
+pub mod host;
 pub mod image;
+pub mod inode;
 pub mod link;
+pub mod memfs;
+pub mod memory;
+pub mod name;
+pub mod resolve;
+pub mod rights;
+pub mod time;
+pub mod vfs;
 pub mod witx;
 
-pub use errno::Errno;
+pub use errno::{Errno, Result};
+pub use vfs::Vfs;

@@ -1,0 +1,150 @@
+//! Layouts of the witx's structures in the program's memory. Little-endian.
+
+use alloc::vec::Vec;
+
+use crate::errno::{Errno, Result};
+use crate::memory::{GuestMemory, Region};
+use crate::rights::{Filetype, Rights};
+use crate::time::Timestamp;
+
+/// The most buffers one call takes: `IOV_MAX` of Linux.
+pub const IOV_MAX: u32 = 1024;
+
+/// Buffers of one call, each of them checked to lie in the program's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Iovs {
+    at: u32,
+    count: u32,
+}
+
+impl Iovs {
+    /// Checks the array of `count` × (`buf: u32`, `len: u32`) at `at`.
+    ///
+    /// `INVAL` for more than [`IOV_MAX`] buffers or more than 2^31 - 1 bytes
+    /// in all, `FAULT` where one is outside the memory.
+    #[inline]
+    pub fn new(memory: &impl GuestMemory, at: u32, count: u32) -> Result<Iovs> {
+        if count > IOV_MAX {
+            return Err(Errno::INVAL);
+        }
+        memory.region(at, count * 8)?;
+        let iovs = Iovs { at, count };
+        let mut total = 0u64;
+        for index in 0..count {
+            total += u64::from(iovs.get(memory, index)?.len());
+        }
+        if total > i32::MAX as u64 {
+            return Err(Errno::INVAL);
+        }
+        Ok(iovs)
+    }
+
+    /// How many there are.
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
+    /// One of them. Read anew each time, since what an earlier buffer receives
+    /// may be the array itself.
+    #[inline]
+    pub fn get(self, memory: &impl GuestMemory, index: u32) -> Result<Region> {
+        let at = self.at + index * 8;
+        memory.region(memory.load_u32(at)?, memory.load_u32(at + 4)?)
+    }
+}
+
+/// `filestat`: 64 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Filestat {
+    pub ino: u64,
+    pub filetype: Filetype,
+    pub nlink: u64,
+    pub size: u64,
+    pub atim: Timestamp,
+    pub mtim: Timestamp,
+    pub ctim: Timestamp,
+}
+
+/// The device number of all packed files.
+pub const DEV: u64 = 1;
+
+impl Filestat {
+    /// As it stands in memory.
+    pub fn encode(&self) -> [u8; 64] {
+        let mut out = [0; 64];
+        let words = [
+            DEV,
+            self.ino,
+            self.filetype as u64,
+            self.nlink,
+            self.size,
+            self.atim,
+            self.mtim,
+            self.ctim,
+        ];
+        for (to, word) in out.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        out
+    }
+}
+
+/// `fdstat`: 24 bytes.
+pub fn fdstat(filetype: Filetype, flags: u16, base: Rights, inheriting: Rights) -> [u8; 24] {
+    let mut out = [0; 24];
+    out[0] = filetype as u8;
+    out[2..4].copy_from_slice(&flags.to_le_bytes());
+    out[8..16].copy_from_slice(&base.raw().to_le_bytes());
+    out[16..24].copy_from_slice(&inheriting.raw().to_le_bytes());
+    out
+}
+
+/// `prestat` of a directory: 8 bytes.
+pub fn prestat(name_len: u32) -> [u8; 8] {
+    let mut out = [0; 8];
+    out[4..8].copy_from_slice(&name_len.to_le_bytes());
+    out
+}
+
+/// `dirent`: 24 bytes, which the name follows.
+pub fn dirent(next: u64, ino: u64, name_len: u32, filetype: Filetype) -> [u8; 24] {
+    let mut out = [0; 24];
+    out[0..8].copy_from_slice(&next.to_le_bytes());
+    out[8..16].copy_from_slice(&ino.to_le_bytes());
+    out[16..20].copy_from_slice(&name_len.to_le_bytes());
+    out[20] = filetype as u8;
+    out
+}
+
+/// `eventtype` and size of a `subscription` and an `event`.
+pub mod poll {
+    /// Clock.
+    pub const CLOCK: u8 = 0;
+    /// Ready to read.
+    pub const FD_READ: u8 = 1;
+    /// Ready to write.
+    pub const FD_WRITE: u8 = 2;
+    /// Bytes of a subscription.
+    pub const SUBSCRIPTION: u32 = 48;
+    /// Bytes of an event.
+    pub const EVENT: u32 = 32;
+}
+
+/// Reads the program's path at `at` into `buffer`. `NAMETOOLONG` when it is
+/// longer than any path may be, `FAULT`, `NOMEM`.
+pub fn path<'b>(
+    memory: &impl GuestMemory,
+    at: u32,
+    len: u32,
+    buffer: &'b mut Vec<u8>,
+) -> Result<&'b [u8]> {
+    if len as usize > crate::resolve::PATH_MAX {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let from = memory.region(at, len)?;
+    buffer.clear();
+    buffer.try_reserve(len as usize).map_err(|_| Errno::NOMEM)?;
+    memory.append(from, buffer);
+    Ok(buffer)
+}

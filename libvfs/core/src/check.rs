@@ -1,0 +1,60 @@
+//! An fsck of the inodes, for tests of every kind.
+
+use alloc::vec;
+
+use crate::inode::{Ino, Kind};
+use crate::memfs::Memfs;
+
+impl Memfs<'_> {
+    /// Asserts the invariants of the file system:
+    /// every dentry's inode lives, link counts are the numbers of dentries, an
+    /// inode lives only while something names or holds it, each directory has
+    /// one parent and the root above it, names and extents are as their
+    /// modules promise.
+    pub fn check_invariants(&self) {
+        let slots = self.inodes().map(|(ino, _)| ino.slot() + 1).max();
+        let mut names = vec![0u32; slots.unwrap_or(0)];
+        names[Memfs::ROOT.slot()] = 1;
+        for (parent, inode) in self.inodes() {
+            let Kind::Directory(dir) = &inode.kind else {
+                continue;
+            };
+            dir.check();
+            let mut subdirs = 0;
+            for (_, child, _) in dir.entries_from(0) {
+                names[child.slot()] += 1;
+                if let Kind::Directory(child_dir) = &self.inode(child).kind {
+                    assert_eq!(child_dir.parent, parent, "`..` leads to the parent");
+                    subdirs += 1;
+                }
+            }
+            assert_eq!(dir.subdirs, subdirs, "subdirectories are counted");
+            assert!(inode.nlink != 0 || dir.is_empty(), "removed means empty");
+        }
+        for (ino, inode) in self.inodes() {
+            assert_eq!(inode.nlink, names[ino.slot()], "links of {ino:?}");
+            assert!(inode.nlink > 0 || inode.open > 0, "{ino:?} is kept alive");
+            match &inode.kind {
+                Kind::Regular(data) => data.check(self.image().len() as u64),
+                Kind::Directory(_) => {
+                    assert!(inode.nlink <= 1, "directories have one name");
+                    self.check_leads_to_root(ino);
+                }
+                Kind::Symlink(target) => assert!(!target.is_empty()),
+            }
+        }
+    }
+
+    fn check_leads_to_root(&self, mut ino: Ino) {
+        for _ in self.inodes() {
+            if ino == Memfs::ROOT || self.inode(ino).nlink == 0 {
+                return;
+            }
+            match &self.inode(ino).kind {
+                Kind::Directory(dir) => ino = dir.parent,
+                _ => panic!("a parent is a directory"),
+            }
+        }
+        panic!("no cycle of directories");
+    }
+}

@@ -1,0 +1,461 @@
+//! The contents of a regular file.
+//!
+//! Extents are sorted, disjoint, not empty and end within the size; what lies
+//! between them is a hole and reads as zeros. The size is stored here alone.
+//!
+//! 1. An `Image` extent borrows the packed image and may be of any length. A
+//!    write never changes the image: it copies up the part of the extent that
+//!    lies in the chunk it writes to.
+//! 2. A `Heap` extent never crosses a multiple of [`CHUNK`], so growing one
+//!    moves at most a chunk, and freeing returns memory chunk by chunk.
+//! 3. In the middle of a file heap extents are rounded to [`BLOCK`]s, or many
+//!    small writes into a hole would make as many extents; at the end of the
+//!    file they are not, or every small file would cost a block.
+//! 4. Every operation reserves the memory it needs before it changes anything.
+
+use alloc::vec::Vec;
+
+use smallvec::SmallVec;
+
+use crate::errno::{Errno, Result};
+use crate::memory::{GuestMemory, Region};
+
+/// Heap extents do not cross multiples of this many bytes.
+pub const CHUNK: u64 = 64 * 1024;
+
+/// Heap extents begin and end at multiples of this many bytes, where they do
+/// not touch another extent or the end of the file.
+pub const BLOCK: u64 = 4 * 1024;
+
+/// The largest size of a file, as on a 64-bit Linux.
+pub const SIZE_MAX: u64 = i64::MAX as u64;
+
+#[derive(Debug)]
+enum Content {
+    /// `at..at + len` of the image's data.
+    Image {
+        at: u32,
+        len: u32,
+    },
+    Heap(Vec<u8>),
+}
+
+#[derive(Debug)]
+struct Extent {
+    start: u64,
+    content: Content,
+}
+
+impl Extent {
+    fn len(&self) -> u64 {
+        match &self.content {
+            Content::Image { len, .. } => u64::from(*len),
+            Content::Heap(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.len()
+    }
+
+    /// Keeps the bytes before offset `end` of the file.
+    fn truncate(&mut self, end: u64) {
+        let keep = end - self.start;
+        match &mut self.content {
+            Content::Image { len, .. } => *len = keep as u32,
+            Content::Heap(bytes) => bytes.truncate(keep as usize),
+        }
+    }
+}
+
+/// What a reader meets between two offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Stored bytes.
+    Bytes(&'a [u8]),
+    /// So many zeros.
+    Hole(u64),
+}
+
+/// Size and extents of a regular file.
+#[derive(Debug, Default)]
+pub struct FileData {
+    size: u64,
+    extents: SmallVec<[Extent; 1]>,
+}
+
+impl FileData {
+    /// A file whose contents are `at..at + len` of the image's data.
+    pub fn packed(at: u32, len: u32) -> FileData {
+        let mut extents = SmallVec::new();
+        if len != 0 {
+            extents.push(Extent {
+                start: 0,
+                content: Content::Image { at, len },
+            });
+        }
+        FileData {
+            size: u64::from(len),
+            extents,
+        }
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes of memory behind the contents, the image's not counted.
+    pub fn heap_bytes(&self) -> u64 {
+        self.extents
+            .iter()
+            .map(|e| match &e.content {
+                Content::Image { .. } => 0,
+                Content::Heap(bytes) => bytes.capacity() as u64,
+            })
+            .sum()
+    }
+
+    /// What lies in `offset..offset + len`, cut at the end of the file.
+    pub fn pieces<'a>(&'a self, image: &'a [u8], offset: u64, len: u64) -> Pieces<'a> {
+        let end = offset.saturating_add(len).min(self.size);
+        Pieces {
+            extents: self.extents[self.position(offset)..].iter(),
+            image,
+            at: offset,
+            end,
+            pending: None,
+        }
+    }
+
+    /// Copies the program's `from` to `offset`.
+    ///
+    /// The file grows where the write passes its end; a gap before it is a
+    /// hole. `FBIG` past [`SIZE_MAX`]. When memory runs out in the middle, what
+    /// was written up to there stays and its length is answered, as on a full
+    /// disk; `NOSPC` when that is nothing.
+    pub fn write(
+        &mut self,
+        image: &[u8],
+        memory: &impl GuestMemory,
+        mut from: Region,
+        mut offset: u64,
+    ) -> Result<u32> {
+        let whole = from.len();
+        if offset
+            .checked_add(u64::from(whole))
+            .is_none_or(|end| end > SIZE_MAX)
+        {
+            return Err(Errno::FBIG);
+        }
+        while !from.is_empty() {
+            let room = CHUNK - offset % CHUNK;
+            let (part, rest) = from.split(room as u32);
+            if let Err(errno) = self.write_in_chunk(image, memory, part, offset) {
+                let written = whole - from.len();
+                return if written == 0 {
+                    Err(errno)
+                } else {
+                    Ok(written)
+                };
+            }
+            offset += u64::from(part.len());
+            from = rest;
+        }
+        Ok(whole)
+    }
+
+    /// Sets the size: cuts what is behind it, or appends a hole.
+    pub fn set_size(&mut self, size: u64) {
+        if size < self.size {
+            self.cut(size);
+        }
+        self.size = size;
+    }
+
+    /// Drops all extents behind `end`.
+    fn cut(&mut self, end: u64) {
+        let mut keep = self.position(end);
+        if let Some(extent) = self.extents.get_mut(keep)
+            && extent.start < end
+        {
+            extent.truncate(end);
+            keep += 1;
+        }
+        self.extents.truncate(keep);
+        if self.extents.is_empty() {
+            self.extents = SmallVec::new();
+        }
+    }
+
+    /// Makes sure that writing anywhere in `offset..offset + len` finds its
+    /// memory, and that the file is at least that long. `NOSPC` when memory is
+    /// out; the file is then unchanged. The caller checks that the end is not
+    /// past [`SIZE_MAX`].
+    pub fn allocate(&mut self, image: &[u8], offset: u64, len: u64) -> Result<()> {
+        let end = offset + len;
+        let mut at = offset;
+        while at < end {
+            let chunk_end = (at - at % CHUNK + CHUNK).min(end);
+            if let Err(errno) = self.cover(image, at, chunk_end) {
+                self.cut(self.size);
+                return Err(errno);
+            }
+            at = chunk_end;
+        }
+        self.size = self.size.max(end);
+        Ok(())
+    }
+
+    /// Gives back memory that growth reserved ahead.
+    pub fn trim(&mut self) {
+        if let Some(Extent {
+            content: Content::Heap(bytes),
+            ..
+        }) = self.extents.last_mut()
+            && bytes.capacity() - bytes.len() > bytes.len() / 32
+        {
+            bytes.shrink_to_fit();
+        }
+    }
+
+    /// Index of the first extent that ends behind `offset`.
+    fn position(&self, offset: u64) -> usize {
+        match self.extents.as_slice() {
+            [] => 0,
+            [only] => usize::from(only.end() <= offset),
+            extents => extents.partition_point(|e| e.end() <= offset),
+        }
+    }
+
+    /// Writes `from` to `offset`, both ends in one chunk.
+    fn write_in_chunk(
+        &mut self,
+        image: &[u8],
+        memory: &impl GuestMemory,
+        from: Region,
+        offset: u64,
+    ) -> Result<()> {
+        let end = offset + u64::from(from.len());
+        // Appending to the last extent needs no zeroing first.
+        if offset == self.size
+            && let Some(last) = self.extents.last_mut()
+            && last.end() == offset
+            && last.start / CHUNK == offset / CHUNK
+            && let Content::Heap(bytes) = &mut last.content
+        {
+            reserve(bytes, from.len() as usize)?;
+            memory.append(from, bytes);
+            self.size = end;
+            return Ok(());
+        }
+        if offset >= self.size && offset.is_multiple_of(BLOCK) {
+            let mut bytes = Vec::new();
+            reserve(&mut bytes, from.len() as usize)?;
+            self.extents.try_reserve(1).map_err(|_| Errno::NOSPC)?;
+            memory.append(from, &mut bytes);
+            self.extents.push(Extent {
+                start: offset,
+                content: Content::Heap(bytes),
+            });
+            self.size = end;
+            return Ok(());
+        }
+        let (extent_start, bytes) = self.cover(image, offset, end)?;
+        let at = (offset - extent_start) as usize;
+        memory.read(from, &mut bytes[at..at + from.len() as usize]);
+        self.size = self.size.max(end);
+        Ok(())
+    }
+
+    /// Sees to it that one heap extent covers `start..end`, which lie in one
+    /// chunk, and answers its start and bytes. The size is the caller's to set.
+    fn cover(&mut self, image: &[u8], start: u64, end: u64) -> Result<(u64, &mut [u8])> {
+        let first = self.position(start);
+        let covered = self.extents.get(first).is_some_and(|e| {
+            e.start <= start && end <= e.end() && matches!(e.content, Content::Heap(_))
+        });
+        let at = if covered {
+            first
+        } else {
+            self.gather(image, first, start, end)?
+        };
+        let extent = &mut self.extents[at];
+        let at = extent.start;
+        match &mut extent.content {
+            Content::Heap(bytes) => Ok((at, bytes)),
+            // `gather` answers the index of a heap extent.
+            Content::Image { .. } => Err(Errno::IO),
+        }
+    }
+
+    /// Replaces what overlaps `start..end`, from index `first` on, by one heap
+    /// extent that covers it, and answers its index. Parts of image extents
+    /// outside the chunk stay borrowed.
+    fn gather(&mut self, image: &[u8], first: usize, start: u64, end: u64) -> Result<usize> {
+        let chunk = start - start % CHUNK;
+        let chunk_end = chunk + CHUNK;
+        // Where the new extent may reach: whole blocks, but not over the
+        // extents before and behind, nor over the end of the file.
+        let before = match first.checked_sub(1) {
+            Some(previous) => self.extents[previous].end(),
+            None => 0,
+        };
+        let mut new_start = (start - start % BLOCK).max(before);
+        let last = first + self.extents[first..].partition_point(|e| e.start < end);
+        let behind = self.extents.get(last).map_or(u64::MAX, |e| e.start);
+        let file_end = self.size.max(end);
+        let mut new_end = end.next_multiple_of(BLOCK).min(behind).min(file_end);
+        if let Some(head) = self.extents[first..last].first() {
+            new_start = new_start.min(head.start.max(chunk));
+        }
+        if let Some(tail) = self.extents[first..last].last() {
+            new_end = new_end.max(tail.end().min(chunk_end));
+        }
+
+        // Reserve everything, then change.
+        let len = (new_end - new_start) as usize;
+        let mut bytes = Vec::new();
+        reserve(&mut bytes, len)?;
+        self.extents.try_reserve(2).map_err(|_| Errno::NOSPC)?;
+        for piece in Pieces::over(&self.extents[first..last], image, new_start, new_end) {
+            match piece {
+                Piece::Bytes(old) => bytes.extend_from_slice(old),
+                Piece::Hole(n) => bytes.resize(bytes.len() + n as usize, 0),
+            }
+        }
+        let left = self.extents[first..last]
+            .first()
+            .and_then(|e| image_part(e, e.start, new_start));
+        let right = self.extents[first..last]
+            .last()
+            .and_then(|e| image_part(e, new_end, e.end()));
+        self.extents.drain(first..last);
+        let mut at = first;
+        if let Some(left) = left {
+            self.extents.insert(at, left);
+            at += 1;
+        }
+        self.extents.insert(
+            at,
+            Extent {
+                start: new_start,
+                content: Content::Heap(bytes),
+            },
+        );
+        if let Some(right) = right {
+            self.extents.insert(at + 1, right);
+        }
+        Ok(at)
+    }
+
+    /// Asserts what the module comment promises.
+    pub fn check(&self, image_len: u64) {
+        let mut end = 0;
+        for extent in &self.extents {
+            assert!(extent.len() > 0, "no extent is empty");
+            assert!(extent.start >= end, "extents are sorted and disjoint");
+            end = extent.end();
+            match &extent.content {
+                Content::Image { at, len } => {
+                    assert!(u64::from(*at) + u64::from(*len) <= image_len);
+                }
+                Content::Heap(_) => {
+                    assert_eq!(extent.start / CHUNK, (end - 1) / CHUNK, "in one chunk");
+                }
+            }
+        }
+        assert!(end <= self.size, "extents end within the size");
+    }
+}
+
+/// The part of an image extent that lies in `from..to`, if there is any.
+fn image_part(extent: &Extent, from: u64, to: u64) -> Option<Extent> {
+    let Content::Image { at, .. } = extent.content else {
+        return None;
+    };
+    let start = from.max(extent.start);
+    let end = to.min(extent.end());
+    (start < end).then(|| Extent {
+        start,
+        content: Content::Image {
+            at: at + (start - extent.start) as u32,
+            len: (end - start) as u32,
+        },
+    })
+}
+
+/// Room for `additional` bytes more: doubling, so that appending byte by byte
+/// stays linear, but never past a chunk, and exactly for a first large write.
+fn reserve(bytes: &mut Vec<u8>, additional: usize) -> Result<()> {
+    let needed = bytes.len() + additional;
+    if needed <= bytes.capacity() {
+        return Ok(());
+    }
+    let target = needed.max((bytes.len() * 2).min(CHUNK as usize));
+    bytes
+        .try_reserve_exact(target - bytes.len())
+        .map_err(|_| Errno::NOSPC)
+}
+
+/// Iterator over the [`Piece`]s of a range, in order and without gaps.
+#[derive(Debug)]
+pub struct Pieces<'a> {
+    extents: core::slice::Iter<'a, Extent>,
+    image: &'a [u8],
+    at: u64,
+    end: u64,
+    /// The stored bytes behind a hole that was just answered.
+    pending: Option<&'a Extent>,
+}
+
+impl<'a> Pieces<'a> {
+    fn over(extents: &'a [Extent], image: &'a [u8], at: u64, end: u64) -> Pieces<'a> {
+        Pieces {
+            extents: extents.iter(),
+            image,
+            at,
+            end,
+            pending: None,
+        }
+    }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Piece<'a>> {
+        if self.at >= self.end {
+            return None;
+        }
+        let next = self.pending.take().or_else(|| self.extents.next());
+        let Some(extent) = next.filter(|e| e.start < self.end) else {
+            let hole = self.end - self.at;
+            self.at = self.end;
+            return Some(Piece::Hole(hole));
+        };
+        if extent.start > self.at {
+            let hole = extent.start - self.at;
+            self.at = extent.start;
+            self.pending = Some(extent);
+            return Some(Piece::Hole(hole));
+        }
+        let stored: &'a [u8] = match &extent.content {
+            Content::Image { at, len } => {
+                let at = *at as usize;
+                self.image.get(at..at + *len as usize).unwrap_or(&[])
+            }
+            Content::Heap(bytes) => bytes,
+        };
+        let from = (self.at - extent.start) as usize;
+        let to = (self.end.min(extent.start + stored.len() as u64) - extent.start) as usize;
+        let Some(bytes) = stored.get(from..to).filter(|b| !b.is_empty()) else {
+            // Only an image shorter than its tables say leads here.
+            self.end = self.at;
+            return None;
+        };
+        self.at += bytes.len() as u64;
+        Some(Piece::Bytes(bytes))
+    }
+}

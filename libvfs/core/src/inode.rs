@@ -1,0 +1,100 @@
+//! One file, directory or symlink, apart from its names.
+
+use core::num::NonZeroU32;
+
+use crate::bytes::Bytes;
+use crate::data::FileData;
+use crate::dir::Directory;
+use crate::time::{Marks, Timestamp};
+
+/// An inode's number: stable while the inode lives, reused afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ino(NonZeroU32);
+
+impl Ino {
+    /// The number as `st_ino`; 0 is none.
+    pub const fn new(number: u32) -> Option<Ino> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Ino(number)),
+            None => None,
+        }
+    }
+
+    /// `st_ino`.
+    pub fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    /// Position in the inode table.
+    pub(crate) fn slot(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+/// What an inode is.
+#[derive(Debug)]
+pub enum Kind<'i> {
+    /// A regular file.
+    Regular(FileData),
+    /// A directory.
+    Directory(Directory<'i>),
+    /// A symbolic link and its target.
+    Symlink(Bytes<'i>),
+}
+
+/// An inode. It lives while a dentry names it or a description holds it.
+#[derive(Debug)]
+pub struct Inode<'i> {
+    /// Last access.
+    pub atim: Timestamp,
+    /// Last change of the contents.
+    pub mtim: Timestamp,
+    /// Last change of the inode.
+    pub ctim: Timestamp,
+    /// How many dentries name it; the root counts as named once.
+    pub nlink: u32,
+    /// How many file descriptions hold it.
+    pub open: u32,
+    /// Timestamps that are due.
+    pub marks: Marks,
+    /// The executable bit. Preview 1 cannot show it; it is kept for those who
+    /// take the file system out again.
+    pub executable: bool,
+    /// What it is.
+    pub kind: Kind<'i>,
+}
+
+impl<'i> Inode<'i> {
+    /// An inode that nothing names or holds yet.
+    pub fn new(kind: Kind<'i>, now: Timestamp) -> Inode<'i> {
+        Inode {
+            atim: now,
+            mtim: now,
+            ctim: now,
+            nlink: 0,
+            open: 0,
+            marks: Marks::default(),
+            executable: false,
+            kind,
+        }
+    }
+
+    /// Contents and inode changed now.
+    pub fn touch(&mut self, now: Timestamp) {
+        self.mtim = now;
+        self.ctim = now;
+        self.marks.remove(Marks::MTIM);
+    }
+
+    /// Carries out the marks.
+    pub fn settle(&mut self, now: Timestamp) {
+        if self.marks.has(Marks::ATIM) {
+            self.atim = now;
+        }
+        if self.marks.has(Marks::MTIM) {
+            self.mtim = now;
+            self.ctim = now;
+        }
+        self.marks = Marks::default();
+    }
+}

@@ -1,0 +1,178 @@
+//! From a path to an inode: the one walk that every call uses, and the only
+//! code that splits paths.
+//!
+//! A walk never leaves the directory it starts from: `..` above it, an
+//! absolute path and a link that leads out answer `PERM`, as wasmtime does.
+//! A link with an absolute target can be followed from the root, which is
+//! then what it is relative to.
+
+use smallvec::SmallVec;
+
+use crate::errno::{Errno, Result};
+use crate::inode::{Ino, Kind};
+use crate::memfs::Memfs;
+use crate::name::{Name, NameBuf};
+
+/// The longest path in bytes, `PATH_MAX` of Linux without the NUL.
+pub const PATH_MAX: usize = 4095;
+
+/// How many symlinks one walk follows before it answers `LOOP`, as Linux does.
+pub const LINKS_MAX: usize = 40;
+
+/// Where a walk ended.
+#[derive(Debug)]
+pub struct Resolved<'a> {
+    /// The last component.
+    pub last: Last<'a>,
+    /// What it leads to, if it exists.
+    pub ino: Option<Ino>,
+    /// The path ended in a slash, so it can only mean a directory.
+    pub slash: bool,
+}
+
+/// The last component of a path.
+#[derive(Clone, Copy, Debug)]
+pub enum Last<'a> {
+    /// A name, which may not exist yet, in the directory `0`.
+    Entry(Ino, Name<'a>),
+    /// `.`: a directory that has no name to remove or replace.
+    Dot,
+    /// `..`, likewise.
+    DotDot,
+}
+
+impl Resolved<'_> {
+    /// The inode. `NOENT` if the last component does not exist, `NOTDIR` if
+    /// the path ended in a slash and it is no directory.
+    pub fn existing(&self, fs: &Memfs<'_>) -> Result<Ino> {
+        let ino = self.ino.ok_or(Errno::NOENT)?;
+        if self.slash && !fs.is_directory(ino) {
+            return Err(Errno::NOTDIR);
+        }
+        Ok(ino)
+    }
+
+    /// Parent and name of the entry, to change it; `dot` and `dotdot` are what
+    /// the call answers to `.` and `..`.
+    pub fn entry(&self, dot: Errno, dotdot: Errno) -> Result<(Ino, NameBuf)> {
+        match self.last {
+            Last::Entry(parent, name) => Ok((parent, name.to_buf())),
+            Last::Dot => Err(dot),
+            Last::DotDot => Err(dotdot),
+        }
+    }
+}
+
+/// Whether a walk follows a symlink that is the last component. One before
+/// the last always is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// Yes.
+    Always,
+    /// Only where a slash behind it asks for what it leads to.
+    Slash,
+    /// No: the call changes the entry itself.
+    Never,
+}
+
+/// Takes the next component off a path: it, and what is behind it.
+fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = path.iter().position(|&b| b != b'/')?;
+    let path = &path[start..];
+    let len = path.iter().position(|&b| b == b'/').unwrap_or(path.len());
+    Some(path.split_at(len))
+}
+
+fn only_slashes(path: &[u8]) -> bool {
+    path.iter().all(|&b| b == b'/')
+}
+
+/// Walks `path` from the directory `base`.
+///
+/// Checked in this order, the first failure decides:
+/// 1. the path is empty                             → `NOENT`
+/// 2. it is longer than [`PATH_MAX`]                → `NAMETOOLONG`
+/// 3. it holds a NUL                                → `INVAL`
+/// 4. it is absolute                                → `PERM`
+///
+/// then for each component
+/// 1. it is longer than a name can be               → `NAMETOOLONG`
+/// 2. it is looked up in something not a directory  → `NOTDIR`
+/// 3. it leads above `base`                         → `PERM`
+/// 4. it does not exist and is not the last         → `NOENT`
+/// 5. too many symlinks were followed               → `LOOP`
+///
+/// Compare fs/namei.c:link_path_walk().
+pub fn resolve<'a>(
+    fs: &'a Memfs<'_>,
+    base: Ino,
+    path: &'a [u8],
+    follow: Follow,
+) -> Result<Resolved<'a>> {
+    match path {
+        [] => return Err(Errno::NOENT),
+        _ if path.len() > PATH_MAX => return Err(Errno::NAMETOOLONG),
+        _ if path.contains(&0) => return Err(Errno::INVAL),
+        [b'/', ..] => return Err(Errno::PERM),
+        _ => {}
+    }
+    let mut at = base;
+    // What is left of the path, or of the target of the link being followed;
+    // and what is left behind each link that led here, innermost last.
+    let mut rest = path;
+    let mut behind: SmallVec<[&[u8]; 4]> = SmallVec::new();
+    let mut followed = 0;
+    loop {
+        let Some((component, after)) = split(rest) else {
+            match behind.pop() {
+                Some(outer) => rest = outer,
+                // A link to `/` ends without a component.
+                None => {
+                    return Ok(Resolved {
+                        last: Last::Dot,
+                        ino: Some(at),
+                        slash: true,
+                    });
+                }
+            }
+            continue;
+        };
+        rest = after;
+        let is_last = only_slashes(rest) && behind.iter().all(|outer| only_slashes(outer));
+        let slash = !rest.is_empty() || behind.iter().any(|outer| !outer.is_empty());
+        let directory = fs.directory(at)?;
+        let (last, ino) = match component {
+            b"." => (Last::Dot, Some(at)),
+            b".." if at == base => return Err(Errno::PERM),
+            b".." => (Last::DotDot, Some(directory.parent)),
+            name => {
+                let name = Name::new(name)?;
+                (Last::Entry(at, name), directory.get(name))
+            }
+        };
+        if let Some(ino) = ino
+            && let Kind::Symlink(target) = &fs.inode(ino).kind
+            && (!is_last || follow == Follow::Always || (slash && follow == Follow::Slash))
+        {
+            followed += 1;
+            if followed > LINKS_MAX {
+                return Err(Errno::LOOP);
+            }
+            if target.first() == Some(&b'/') {
+                if base != Memfs::ROOT {
+                    return Err(Errno::PERM);
+                }
+                at = base;
+            }
+            if !rest.is_empty() {
+                behind.try_reserve(1).map_err(|_| Errno::NOSPC)?;
+                behind.push(rest);
+            }
+            rest = target;
+        } else if is_last {
+            return Ok(Resolved { last, ino, slash });
+        } else {
+            at = ino.ok_or(Errno::NOENT)?;
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Listing, creating and removing directories.
+
+use crate::abi;
+use crate::dir::Directory;
+use crate::errno::{Errno, Result};
+use crate::fd::Descriptor;
+use crate::host::Home;
+use crate::inode::{Ino, Kind};
+use crate::memfs::{Memfs, New};
+use crate::memory::Region;
+use crate::resolve::{Follow, resolve};
+use crate::rights::{Filetype, Rights};
+use crate::time::Marks;
+
+use super::Vfs;
+use super::stat::filetype;
+
+/// Writes dirents one behind the other until the buffer is full.
+struct Listing<'h, H> {
+    home: &'h mut H,
+    left: Region,
+}
+
+impl<H: Home> Listing<'_, H> {
+    /// Adds an entry, cut where the buffer ends; whether there is room left.
+    fn add(&mut self, next: u64, ino: Ino, kind: Filetype, name: &[u8]) -> bool {
+        let header = abi::dirent(next, u64::from(ino.number()), name.len() as u32, kind);
+        for bytes in [&header, name] {
+            let (to, rest) = self.left.split(bytes.len() as u32);
+            self.home.write(to, &bytes[..to.len() as usize]);
+            self.left = rest;
+        }
+        !self.left.is_empty()
+    }
+}
+
+/// Lists `dir` from `cookie` on: `.` is 0, `..` is 1, entries follow.
+fn list<H: Home>(
+    fs: &Memfs<'_>,
+    ino: Ino,
+    dir: &Directory<'_>,
+    cookie: u64,
+    to: &mut Listing<'_, H>,
+) {
+    let dots: [(&[u8], Ino); 2] = [(b".", ino), (b"..", dir.parent)];
+    for (own, (name, ino)) in (0..).zip(dots).skip(cookie.min(2) as usize) {
+        if !to.add(own + 1, ino, Filetype::Directory, name) {
+            return;
+        }
+    }
+    for (name, ino, own) in dir.entries_from(cookie) {
+        if !to.add(own + 1, ino, filetype(&fs.inode(ino).kind), name) {
+            return;
+        }
+    }
+}
+
+impl Vfs<'_> {
+    /// Lists the directory from `cookie` on.
+    ///
+    /// Checked in this order, the first failure decides:
+    /// 1. `fd` is not open → `BADF`; no directory → `NOTDIR`
+    /// 2. it lacks `FD_READDIR`                   → `NOTCAPABLE`
+    /// 3. a pointer outside the memory            → `FAULT`
+    ///
+    /// `bufused` is less than `buf_len` only at the end of the directory; else
+    /// the last dirent may be cut anywhere and is asked for again. An entry
+    /// that is there during the whole listing is in it exactly once.
+    pub fn fd_readdir(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        buf: u32,
+        buf_len: u32,
+        cookie: u64,
+        bufused: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::NOTDIR)?;
+            return home.fd_readdir(*host, buf, buf_len, cookie, bufused);
+        }
+        let ino = self.base(fd, Rights::FD_READDIR)?;
+        home.region(bufused, 4)?;
+        let left = home.region(buf, buf_len)?;
+        let mut listing = Listing { home, left };
+        // A removed directory lists nothing, not even its dots.
+        if !left.is_empty() && self.fs.inode(ino).nlink != 0 {
+            list(&self.fs, ino, self.fs.directory(ino)?, cookie, &mut listing);
+        }
+        let used = buf_len - listing.left.len();
+        self.fs.inode_mut(ino).marks.add(Marks::ATIM);
+        home.store_u32(bufused, used)
+    }
+
+    /// Creates a directory.
+    ///
+    /// `fd` as [`Vfs::path_open`], lacking `PATH_CREATE_DIRECTORY` →
+    /// `NOTCAPABLE`; then the walk, see [`resolve`]; `.`, `..` or anything that
+    /// exists → `EXIST`. A slash at the end is welcome. Compare
+    /// fs/namei.c:do_mkdirat().
+    pub fn path_create_directory(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        path: u32,
+        path_len: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::NOTDIR)?;
+            return home.path_create_directory(*host, path, path_len);
+        }
+        let dir = self.base(fd, Rights::PATH_CREATE_DIRECTORY)?;
+        let path = abi::path(home, path, path_len, &mut self.paths[0])?;
+        let found = resolve(&self.fs, dir, path, Follow::Never)?;
+        let (parent, name) = found.entry(Errno::EXIST, Errno::EXIST)?;
+        self.fs
+            .create(parent, name.as_name(), New::Directory, home.now())?;
+        Ok(())
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// `fd` as [`Vfs::path_open`], lacking `PATH_REMOVE_DIRECTORY` →
+    /// `NOTCAPABLE`; then the walk, see [`resolve`]; `.` → `INVAL`, `..` →
+    /// `NOTEMPTY`; then as
+    /// [`Memfs::remove_directory`](crate::memfs::Memfs::remove_directory).
+    pub fn path_remove_directory(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        path: u32,
+        path_len: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::NOTDIR)?;
+            return home.path_remove_directory(*host, path, path_len);
+        }
+        let dir = self.base(fd, Rights::PATH_REMOVE_DIRECTORY)?;
+        let path = abi::path(home, path, path_len, &mut self.paths[0])?;
+        let found = resolve(&self.fs, dir, path, Follow::Never)?;
+        let (parent, name) = found.entry(Errno::INVAL, Errno::NOTEMPTY)?;
+        self.fs.remove_directory(parent, name.as_name(), home.now())
+    }
+
+    /// The target of a symlink, cut to the buffer and without a NUL.
+    ///
+    /// `fd` as [`Vfs::path_open`], lacking `PATH_READLINK` → `NOTCAPABLE`; then
+    /// the walk, see [`resolve`]; nothing there → `NOENT`; no symlink →
+    /// `INVAL`. Compare fs/stat.c:do_readlinkat().
+    #[allow(clippy::too_many_arguments)]
+    pub fn path_readlink(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        path: u32,
+        path_len: u32,
+        buf: u32,
+        buf_len: u32,
+        bufused: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = *self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::NOTDIR)?;
+            return home.path_readlink(host, path, path_len, buf, buf_len, bufused);
+        }
+        let ino = self.existing(
+            home,
+            fd,
+            Rights::PATH_READLINK,
+            path,
+            path_len,
+            Follow::Slash,
+        )?;
+        home.region(bufused, 4)?;
+        let to = home.region(buf, buf_len)?;
+        let inode = self.fs.inode_mut(ino);
+        let Kind::Symlink(target) = &inode.kind else {
+            return Err(Errno::INVAL);
+        };
+        let (to, _) = to.split(target.len() as u32);
+        home.write(to, &target[..to.len() as usize]);
+        inode.marks.add(Marks::ATIM);
+        home.store_u32(bufused, to.len())
+    }
+}

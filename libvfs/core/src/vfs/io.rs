@@ -1,0 +1,352 @@
+//! Reading and writing.
+
+use crate::abi::Iovs;
+use crate::data::{Piece, SIZE_MAX};
+use crate::errno::{Errno, Result};
+use crate::fd::{Descriptor, File};
+use crate::host::Home;
+use crate::inode::Kind;
+use crate::memfs::Memfs;
+use crate::rights::{Rights, fdflags};
+use crate::time::Marks;
+
+use super::Vfs;
+
+/// Copies the file's bytes from `offset` on to the buffers; answers how many.
+fn read_at(
+    fs: &mut Memfs<'_>,
+    home: &mut impl Home,
+    file: &File,
+    iovs: Iovs,
+    mut offset: u64,
+) -> Result<u32> {
+    let image = fs.image();
+    let inode = fs.inode_mut(file.ino);
+    let Kind::Regular(data) = &inode.kind else {
+        return Err(Errno::BADF);
+    };
+    let mut total = 0;
+    for index in 0..iovs.count() {
+        let mut to = iovs.get(home, index)?;
+        for piece in data.pieces(image, offset, u64::from(to.len())) {
+            let len = match piece {
+                Piece::Bytes(bytes) => {
+                    let (head, tail) = to.split(bytes.len() as u32);
+                    home.write(head, bytes);
+                    to = tail;
+                    head.len()
+                }
+                Piece::Hole(len) => {
+                    let (head, tail) = to.split(len as u32);
+                    home.zero(head);
+                    to = tail;
+                    head.len()
+                }
+            };
+            total += len;
+            offset += u64::from(len);
+        }
+        if !to.is_empty() {
+            break;
+        }
+    }
+    if total != 0 {
+        inode.marks.add(Marks::ATIM);
+    }
+    Ok(total)
+}
+
+/// Copies the buffers to the file from `offset` on; answers how many bytes.
+fn write_at(
+    fs: &mut Memfs<'_>,
+    home: &mut impl Home,
+    file: &File,
+    iovs: Iovs,
+    mut offset: u64,
+) -> Result<u32> {
+    let image = fs.image();
+    let inode = fs.inode_mut(file.ino);
+    let Kind::Regular(data) = &mut inode.kind else {
+        return Err(Errno::BADF);
+    };
+    let mut total = 0;
+    for index in 0..iovs.count() {
+        let from = iovs.get(home, index)?;
+        if from.is_empty() {
+            continue;
+        }
+        match data.write(image, home, from, offset) {
+            Ok(len) => {
+                total += len;
+                offset += u64::from(len);
+                if len < from.len() {
+                    break;
+                }
+            }
+            // What earlier buffers wrote stays written.
+            Err(errno) if total == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    if total != 0 {
+        inode.marks.add(Marks::MTIM);
+    }
+    Ok(total)
+}
+
+/// The file's size: where appending begins.
+fn size(fs: &Memfs<'_>, file: &File) -> u64 {
+    match &fs.inode(file.ino).kind {
+        Kind::Regular(data) => data.size(),
+        _ => 0,
+    }
+}
+
+impl Vfs<'_> {
+    /// Reads from the offset on and moves it.
+    ///
+    /// Checked in this order, the first failure decides:
+    /// 1. `fd` is not open, or not for reading → `BADF`; a directory → `ISDIR`
+    /// 2. too many or too large buffers        → `INVAL`
+    /// 3. a pointer outside the memory         → `FAULT`
+    ///
+    /// 0 at or past the end. Compare fs/read_write.c:vfs_read().
+    pub fn fd_read(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        iovs: u32,
+        iovs_len: u32,
+        nread: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get_mut(fd)? {
+            Descriptor::Host(host) => home.fd_read(*host, iovs, iovs_len, nread),
+            Descriptor::Dir(_) => Err(Errno::ISDIR),
+            Descriptor::File(file) => {
+                let iovs = readable(home, file, iovs, iovs_len, nread)?;
+                let len = read_at(&mut self.fs, home, file, iovs, file.offset)?;
+                file.offset += u64::from(len);
+                home.store_u32(nread, len)
+            }
+        }
+    }
+
+    /// Reads from `offset` on; the descriptor's own stays. Checked as
+    /// [`Vfs::fd_read`]; an offset of 2^63 or more → `INVAL`.
+    pub fn fd_pread(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        iovs: u32,
+        iovs_len: u32,
+        offset: u64,
+        nread: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                self.host_only_with_dirs(Errno::SPIPE)?;
+                home.fd_pread(*host, iovs, iovs_len, offset, nread)
+            }
+            Descriptor::Dir(_) => Err(Errno::ISDIR),
+            Descriptor::File(file) => {
+                let iovs = readable(home, file, iovs, iovs_len, nread)?;
+                if offset > SIZE_MAX {
+                    return Err(Errno::INVAL);
+                }
+                let len = read_at(&mut self.fs, home, file, iovs, offset)?;
+                home.store_u32(nread, len)
+            }
+        }
+    }
+
+    /// Writes at the offset, or at the end with `APPEND`, and moves it.
+    ///
+    /// Checked in this order, the first failure decides:
+    /// 1. `fd` is not open, not for writing, or a directory → `BADF`
+    /// 2. too many or too large buffers                     → `INVAL`
+    /// 3. a pointer outside the memory                      → `FAULT`
+    /// 4. the end would be past 2^63 - 1                    → `FBIG`
+    /// 5. memory is out before the first byte               → `NOSPC`
+    ///
+    /// Compare fs/read_write.c:vfs_write().
+    pub fn fd_write(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        iovs: u32,
+        iovs_len: u32,
+        nwritten: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get_mut(fd)? {
+            Descriptor::Host(host) => home.fd_write(*host, iovs, iovs_len, nwritten),
+            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::File(file) => {
+                let iovs = writable(home, file, iovs, iovs_len, nwritten)?;
+                let offset = if u32::from(file.flags) & fdflags::APPEND != 0 {
+                    size(&self.fs, file)
+                } else {
+                    file.offset
+                };
+                let len = write_at(&mut self.fs, home, file, iovs, offset)?;
+                if len != 0 {
+                    file.offset = offset + u64::from(len);
+                }
+                home.store_u32(nwritten, len)
+            }
+        }
+    }
+
+    /// Writes at `offset`, with `APPEND` too, as POSIX asks (Linux would
+    /// append). Checked as [`Vfs::fd_write`]; an offset of 2^63 or more →
+    /// `INVAL`.
+    pub fn fd_pwrite(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        iovs: u32,
+        iovs_len: u32,
+        offset: u64,
+        nwritten: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                self.host_only_with_dirs(Errno::SPIPE)?;
+                home.fd_pwrite(*host, iovs, iovs_len, offset, nwritten)
+            }
+            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::File(file) => {
+                let iovs = writable(home, file, iovs, iovs_len, nwritten)?;
+                if offset > SIZE_MAX {
+                    return Err(Errno::INVAL);
+                }
+                let len = write_at(&mut self.fs, home, file, iovs, offset)?;
+                home.store_u32(nwritten, len)
+            }
+        }
+    }
+
+    /// Makes sure that `offset..offset + len` exists and has its memory.
+    ///
+    /// 1. `fd` is not open, not for writing, or a directory → `BADF`
+    /// 2. `len` is 0                                        → `INVAL`
+    /// 3. the end would be past 2^63 - 1                    → `FBIG`
+    /// 4. memory is out                                     → `NOSPC`
+    ///
+    /// Compare posix_fallocate().
+    pub fn fd_allocate(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        offset: u64,
+        len: u64,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                self.host_only_with_dirs(Errno::SPIPE)?;
+                home.fd_allocate(*host, offset, len)
+            }
+            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::File(file) if !file.rights.contains(Rights::FD_ALLOCATE) => {
+                Err(Errno::BADF)
+            }
+            Descriptor::File(_) if len == 0 => Err(Errno::INVAL),
+            Descriptor::File(_) if offset.checked_add(len).is_none_or(|e| e > SIZE_MAX) => {
+                Err(Errno::FBIG)
+            }
+            Descriptor::File(file) => {
+                let image = self.fs.image();
+                let inode = self.fs.inode_mut(file.ino);
+                if let Kind::Regular(data) = &mut inode.kind {
+                    data.allocate(image, offset, len)?;
+                    inode.marks.add(Marks::MTIM);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes note of how the file will be used, which changes nothing here.
+    /// Unknown advice → `INVAL`, a directory → `BADF`.
+    pub fn fd_advise(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        offset: u64,
+        len: u64,
+        advice: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                self.host_only_with_dirs(Errno::SPIPE)?;
+                home.fd_advise(*host, offset, len, advice)
+            }
+            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::File(file) if !file.rights.contains(Rights::FD_ADVISE) => {
+                Err(Errno::NOTCAPABLE)
+            }
+            // NORMAL, SEQUENTIAL, RANDOM, WILLNEED, DONTNEED, NOREUSE.
+            Descriptor::File(_) if advice > 5 => Err(Errno::INVAL),
+            Descriptor::File(_) => Ok(()),
+        }
+    }
+
+    /// Carries out the timestamps that are due; the contents need no
+    /// synchronising. `fd` lacks `FD_SYNC` → `NOTCAPABLE`.
+    pub fn fd_sync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::INVAL)?;
+            return home.fd_sync(*host);
+        }
+        self.synchronise(home, fd, Rights::FD_SYNC)
+    }
+
+    /// As [`Vfs::fd_sync`], with the right `FD_DATASYNC`.
+    pub fn fd_datasync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::INVAL)?;
+            return home.fd_datasync(*host);
+        }
+        self.synchronise(home, fd, Rights::FD_DATASYNC)
+    }
+
+    fn synchronise(&mut self, home: &mut impl Home, fd: u32, needed: Rights) -> Result<()> {
+        let (ino, rights) = match self.fds.get(fd)? {
+            Descriptor::File(file) => (file.ino, file.rights),
+            Descriptor::Dir(dir) => (dir.ino, dir.rights),
+            Descriptor::Host(_) => return Err(Errno::BADF),
+        };
+        if !rights.contains(needed) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        self.settle(home, ino);
+        Ok(())
+    }
+}
+
+/// Checks a read and its pointers.
+#[inline]
+fn readable(home: &impl Home, file: &File, iovs: u32, iovs_len: u32, nread: u32) -> Result<Iovs> {
+    if !file.rights.contains(Rights::FD_READ) {
+        return Err(Errno::BADF);
+    }
+    home.region(nread, 4)?;
+    Iovs::new(home, iovs, iovs_len)
+}
+
+/// Checks a write and its pointers.
+#[inline]
+fn writable(home: &impl Home, file: &File, iovs: u32, iovs_len: u32, out: u32) -> Result<Iovs> {
+    if !file.rights.contains(Rights::FD_WRITE) {
+        return Err(Errno::BADF);
+    }
+    home.region(out, 4)?;
+    Iovs::new(home, iovs, iovs_len)
+}

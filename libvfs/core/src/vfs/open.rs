@@ -1,0 +1,288 @@
+//! Opening, closing and what a descriptor may do.
+
+use crate::abi;
+use crate::errno::{Errno, Result};
+use crate::fd::{Descriptor, Dir, File};
+use crate::host::Home;
+use crate::inode::{Ino, Kind};
+use crate::memfs::New;
+use crate::resolve::{Follow, resolve};
+use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fdflags, oflags};
+
+use super::Vfs;
+
+/// A decoded `path_open`.
+struct OpenOptions {
+    follow: Follow,
+    create: bool,
+    exclusive: bool,
+    directory: bool,
+    truncate: bool,
+    flags: u16,
+    rights: Rights,
+    inheriting: Rights,
+}
+
+impl OpenOptions {
+    fn new(dirflags: u32, oflags: u32, base: u64, inheriting: u64, flags: u32) -> Result<Self> {
+        let mut lookup = Flags::new(dirflags);
+        let follow = lookup.take(SYMLINK_FOLLOW);
+        lookup.finish()?;
+        let mut open = Flags::new(oflags);
+        let create = open.take(oflags::CREAT);
+        let exclusive = open.take(oflags::EXCL) && create;
+        let directory = open.take(oflags::DIRECTORY);
+        let truncate = open.take(oflags::TRUNC);
+        open.finish()?;
+        if flags & !fdflags::ALL != 0 || (create && directory) {
+            return Err(Errno::INVAL);
+        }
+        Ok(OpenOptions {
+            // O_EXCL means the name itself, whatever it leads to.
+            follow: if follow && !exclusive {
+                Follow::Always
+            } else {
+                Follow::Slash
+            },
+            create,
+            exclusive,
+            directory,
+            truncate,
+            flags: flags as u16,
+            rights: Rights::from_raw(base),
+            inheriting: Rights::from_raw(inheriting),
+        })
+    }
+
+    /// The rights that the directory must carry.
+    fn needed(&self) -> Rights {
+        let mut needed = Rights::PATH_OPEN;
+        if self.create {
+            needed = needed.with(Rights::PATH_CREATE_FILE);
+        }
+        if self.truncate {
+            needed = needed.with(Rights::PATH_FILESTAT_SET_SIZE);
+        }
+        needed
+    }
+}
+
+impl Vfs<'_> {
+    /// Opens a file or directory.
+    ///
+    /// Checked in this order, the first failure decides:
+    /// 1. unknown flags, or `CREAT` with `DIRECTORY`       → `INVAL`
+    /// 2. `fd` is not open → `BADF`; no directory          → `NOTDIR`
+    /// 3. `fd` lacks `PATH_OPEN`, `PATH_CREATE_FILE` for
+    ///    `CREAT`, `PATH_FILESTAT_SET_SIZE` for `TRUNC`    → `NOTCAPABLE`
+    /// 4. `opened` or the path is outside the memory       → `FAULT`
+    /// 5. no number is free                                → `NFILE`, `NOMEM`
+    /// 6. the walk fails                                   → see [`resolve`]
+    /// 7. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
+    ///    and no directory → `NOTDIR`; a symlink not to be followed → `LOOP`;
+    ///    a directory with `CREAT` or `TRUNC`, or for writing without
+    ///    `DIRECTORY` → `ISDIR`
+    /// 8. it does not exist: no `CREAT` → `NOENT`; a slash → `ISDIR`; then as
+    ///    [`Memfs::create`](crate::memfs::Memfs::create)
+    ///
+    /// The rights are those asked for that the directory passes on and that
+    /// mean something on the file. Compare fs/namei.c:do_open().
+    #[allow(clippy::too_many_arguments)]
+    pub fn path_open(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        dirflags: u32,
+        path: u32,
+        path_len: u32,
+        oflags: u32,
+        base: u64,
+        inheriting: u64,
+        fdflags: u32,
+        opened: u32,
+    ) -> Result<()> {
+        let options = OpenOptions::new(dirflags, oflags, base, inheriting, fdflags)?;
+        self.expect(home, fd)?;
+        let (dir, passed_on) = match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                let host = *host;
+                self.host_only_with_dirs(Errno::NOTDIR)?;
+                self.reserve_fd(home)?;
+                home.path_open(
+                    host, dirflags, path, path_len, oflags, base, inheriting, fdflags, opened,
+                )?;
+                let new = home.load_u32(opened)?;
+                let new = self.fds.insert(Descriptor::Host(new));
+                return home.store_u32(opened, new);
+            }
+            Descriptor::File(_) => return Err(Errno::NOTDIR),
+            Descriptor::Dir(dir) if !dir.rights.contains(options.needed()) => {
+                return Err(Errno::NOTCAPABLE);
+            }
+            Descriptor::Dir(dir) => (dir.ino, dir.inheriting),
+        };
+        home.region(opened, 4)?;
+        self.reserve_fd(home)?;
+        let mut buffer = core::mem::take(&mut self.paths[0]);
+        let ino = abi::path(home, path, path_len, &mut buffer)
+            .and_then(|path| self.find_or_create(home, dir, path, &options));
+        self.paths[0] = buffer;
+        let ino = ino?;
+
+        let rights = options.rights.and(passed_on);
+        let inheriting = options.inheriting.and(passed_on);
+        let descriptor = if self.fs.is_directory(ino) {
+            Descriptor::Dir(Dir {
+                ino,
+                flags: options.flags,
+                rights: rights.and(Rights::DIRECTORY),
+                inheriting,
+                preopen: None,
+            })
+        } else {
+            Descriptor::File(File {
+                ino,
+                offset: 0,
+                flags: options.flags,
+                rights: rights.and(Rights::FILE),
+                inheriting,
+            })
+        };
+        self.fs.hold(ino);
+        let new = self.fds.insert(descriptor);
+        home.store_u32(opened, new)
+    }
+
+    /// Steps 6 to 8 of [`Vfs::path_open`].
+    fn find_or_create(
+        &mut self,
+        home: &mut impl Home,
+        dir: Ino,
+        path: &[u8],
+        options: &OpenOptions,
+    ) -> Result<Ino> {
+        let found = resolve(&self.fs, dir, path, options.follow)?;
+        if found.ino.is_none() {
+            if !options.create {
+                return Err(Errno::NOENT);
+            }
+            if found.slash {
+                return Err(Errno::ISDIR);
+            }
+            let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
+            return self
+                .fs
+                .create(parent, name.as_name(), New::Regular, home.now());
+        }
+        if options.exclusive {
+            return Err(Errno::EXIST);
+        }
+        let ino = found.existing(&self.fs)?;
+        match &mut self.fs.inode_mut(ino).kind {
+            Kind::Symlink(_) if options.directory => Err(Errno::NOTDIR),
+            Kind::Symlink(_) => Err(Errno::LOOP),
+            Kind::Directory(_) => {
+                let writes = options.rights.contains(Rights::FD_WRITE) && !options.directory;
+                if options.create || options.truncate || writes {
+                    return Err(Errno::ISDIR);
+                }
+                Ok(ino)
+            }
+            Kind::Regular(_) if options.directory => Err(Errno::NOTDIR),
+            Kind::Regular(data) => {
+                if options.truncate {
+                    data.set_size(0);
+                    self.fs.inode_mut(ino).touch(home.now());
+                }
+                Ok(ino)
+            }
+        }
+    }
+
+    /// Closes `fd`. `BADF`. Compare fs/open.c:close().
+    pub fn fd_close(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        let descriptor = self.fds.remove(fd)?;
+        self.drop_descriptor(home, descriptor)
+    }
+
+    /// Moves `fd` to the number `to`, closing what stood there.
+    ///
+    /// Either is not open → `BADF`. Nothing happens when both are the same.
+    /// Compare fs/file.c:do_dup2().
+    pub fn fd_renumber(&mut self, home: &mut impl Home, fd: u32, to: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        self.expect(home, to)?;
+        self.fds.get(fd)?;
+        self.fds.get(to)?;
+        if fd == to {
+            return Ok(());
+        }
+        let replaced = self.fds.renumber(fd, to)?;
+        // As dup2 does: the number is taken whether or not closing succeeds.
+        let _ = self.drop_descriptor(home, replaced);
+        Ok(())
+    }
+
+    /// Type, flags and rights of `fd`. `BADF`, `FAULT`.
+    pub fn fd_fdstat_get(&mut self, home: &mut impl Home, fd: u32, stat: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        let answer = match self.fds.get(fd)? {
+            Descriptor::Host(host) => return home.fd_fdstat_get(*host, stat),
+            Descriptor::File(file) => {
+                abi::fdstat(Filetype::Regular, file.flags, file.rights, file.inheriting)
+            }
+            Descriptor::Dir(dir) => {
+                abi::fdstat(Filetype::Directory, dir.flags, dir.rights, dir.inheriting)
+            }
+        };
+        home.store(stat, &answer)
+    }
+
+    /// Sets the `fdflags`.
+    ///
+    /// 1. unknown flags                   → `INVAL`
+    /// 2. `fd` lacks `FD_FDSTAT_SET_FLAGS` → `NOTCAPABLE`
+    pub fn fd_fdstat_set_flags(&mut self, home: &mut impl Home, fd: u32, flags: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        let (rights, current) = match self.fds.get_mut(fd)? {
+            Descriptor::Host(host) => return home.fd_fdstat_set_flags(*host, flags),
+            Descriptor::File(file) => (file.rights, &mut file.flags),
+            Descriptor::Dir(dir) => (dir.rights, &mut dir.flags),
+        };
+        if flags & !fdflags::ALL != 0 {
+            return Err(Errno::INVAL);
+        }
+        if !rights.contains(Rights::FD_FDSTAT_SET_FLAGS) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        *current = flags as u16;
+        Ok(())
+    }
+
+    /// Narrows the rights. One that `fd` does not have → `NOTCAPABLE`.
+    pub fn fd_fdstat_set_rights(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        base: u64,
+        inheriting: u64,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        let (current, current_inheriting) = match self.fds.get_mut(fd)? {
+            Descriptor::Host(host) => {
+                let host = *host;
+                self.host_only_with_dirs(Errno::NOTSUP)?;
+                return home.fd_fdstat_set_rights(host, base, inheriting);
+            }
+            Descriptor::File(file) => (&mut file.rights, &mut file.inheriting),
+            Descriptor::Dir(dir) => (&mut dir.rights, &mut dir.inheriting),
+        };
+        if base & !current.raw() != 0 || inheriting & !current_inheriting.raw() != 0 {
+            return Err(Errno::NOTCAPABLE);
+        }
+        *current = Rights::from_raw(base);
+        *current_inheriting = Rights::from_raw(inheriting);
+        Ok(())
+    }
+}

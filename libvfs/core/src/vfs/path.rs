@@ -1,0 +1,205 @@
+//! Names: link, symlink, rename, unlink.
+
+use crate::abi;
+use crate::errno::{Errno, Result};
+use crate::fd::Descriptor;
+use crate::host::Home;
+use crate::memfs::New;
+use crate::resolve::{Follow, PATH_MAX, resolve};
+use crate::rights::Rights;
+
+use super::Vfs;
+use super::stat::follow;
+
+/// Who serves a call with two directories.
+enum Pair {
+    /// We do.
+    Ours,
+    /// The host, with its descriptors.
+    Host(u32, u32),
+}
+
+impl Vfs<'_> {
+    /// One of ours and one of the host's → `XDEV`.
+    fn pair(&mut self, home: &mut impl Home, first: u32, second: u32) -> Result<Pair> {
+        self.expect(home, first)?;
+        self.expect(home, second)?;
+        match (self.fds.get(first)?, self.fds.get(second)?) {
+            (Descriptor::Host(first), Descriptor::Host(second)) => {
+                self.host_only_with_dirs(Errno::NOTDIR)?;
+                Ok(Pair::Host(*first, *second))
+            }
+            (Descriptor::Host(_), _) | (_, Descriptor::Host(_)) => {
+                self.host_only_with_dirs(Errno::NOTDIR)?;
+                Err(Errno::XDEV)
+            }
+            _ => Ok(Pair::Ours),
+        }
+    }
+
+    /// Gives a file another name.
+    ///
+    /// Checked in this order, the first failure decides:
+    /// 1. unknown flags → `INVAL`; descriptors as [`Vfs::path_open`], lacking
+    ///    `PATH_LINK_SOURCE` or `PATH_LINK_TARGET` → `NOTCAPABLE`
+    /// 2. the old path leads nowhere, see [`resolve`]
+    /// 3. the new path's walk fails; `.`, `..` or anything that exists →
+    ///    `EXIST`; a slash at its end → `NOENT`
+    /// 4. the old path leads to a directory → `PERM`
+    ///
+    /// Compare fs/namei.c:do_linkat().
+    #[allow(clippy::too_many_arguments)]
+    pub fn path_link(
+        &mut self,
+        home: &mut impl Home,
+        old_fd: u32,
+        old_flags: u32,
+        old_path: u32,
+        old_path_len: u32,
+        new_fd: u32,
+        new_path: u32,
+        new_path_len: u32,
+    ) -> Result<()> {
+        if let Pair::Host(old, new) = self.pair(home, old_fd, new_fd)? {
+            return home.path_link(
+                old,
+                old_flags,
+                old_path,
+                old_path_len,
+                new,
+                new_path,
+                new_path_len,
+            );
+        }
+        let follow = follow(old_flags)?;
+        let new_dir = self.base(new_fd, Rights::PATH_LINK_TARGET)?;
+        let needed = Rights::PATH_LINK_SOURCE;
+        let ino = self.existing(home, old_fd, needed, old_path, old_path_len, follow)?;
+        let path = abi::path(home, new_path, new_path_len, &mut self.paths[0])?;
+        let found = resolve(&self.fs, new_dir, path, Follow::Never)?;
+        let (parent, name) = found.entry(Errno::EXIST, Errno::EXIST)?;
+        if found.slash && found.ino.is_none() {
+            return Err(Errno::NOENT);
+        }
+        self.fs.link(ino, parent, name.as_name(), home.now())
+    }
+
+    /// Creates a symlink to `old_path`, which is not looked at: it need not
+    /// exist, and where it leads is confined when it is followed.
+    ///
+    /// 1. `fd` as [`Vfs::path_open`], lacking `PATH_SYMLINK` → `NOTCAPABLE`
+    /// 2. an empty target → `NOENT`, a NUL in it → `INVAL`, too long →
+    ///    `NAMETOOLONG`
+    /// 3. the walk fails; `.`, `..` or anything that exists → `EXIST`; a slash
+    ///    at the end → `NOENT`
+    ///
+    /// Compare fs/namei.c:do_symlinkat().
+    #[allow(clippy::too_many_arguments)]
+    pub fn path_symlink(
+        &mut self,
+        home: &mut impl Home,
+        old_path: u32,
+        old_path_len: u32,
+        fd: u32,
+        new_path: u32,
+        new_path_len: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = *self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::NOTDIR)?;
+            return home.path_symlink(old_path, old_path_len, host, new_path, new_path_len);
+        }
+        let dir = self.base(fd, Rights::PATH_SYMLINK)?;
+        let [path_buffer, target_buffer] = &mut self.paths;
+        let target = abi::path(home, old_path, old_path_len, target_buffer)?;
+        if target.is_empty() {
+            return Err(Errno::NOENT);
+        }
+        if target.contains(&0) {
+            return Err(Errno::INVAL);
+        }
+        debug_assert!(target.len() <= PATH_MAX);
+        let path = abi::path(home, new_path, new_path_len, path_buffer)?;
+        let found = resolve(&self.fs, dir, path, Follow::Never)?;
+        let (parent, name) = found.entry(Errno::EXIST, Errno::EXIST)?;
+        if found.slash && found.ino.is_none() {
+            return Err(Errno::NOENT);
+        }
+        self.fs
+            .create(parent, name.as_name(), New::Symlink(target), home.now())?;
+        Ok(())
+    }
+
+    /// Renames, replacing what has the new name.
+    ///
+    /// Checked in this order, the first failure decides:
+    /// 1. descriptors as [`Vfs::path_open`], lacking `PATH_RENAME_SOURCE` or
+    ///    `PATH_RENAME_TARGET` → `NOTCAPABLE`
+    /// 2. a walk fails, see [`resolve`]; `.` or `..` at an end → `BUSY`
+    /// 3. nothing to rename → `NOENT`
+    /// 4. a slash behind either path, but no directory is renamed → `NOTDIR`
+    /// 5. as [`Memfs::rename`](crate::memfs::Memfs::rename)
+    ///
+    /// Compare fs/namei.c:do_renameat2().
+    #[allow(clippy::too_many_arguments)]
+    pub fn path_rename(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        old_path: u32,
+        old_path_len: u32,
+        new_fd: u32,
+        new_path: u32,
+        new_path_len: u32,
+    ) -> Result<()> {
+        if let Pair::Host(old, new) = self.pair(home, fd, new_fd)? {
+            return home.path_rename(old, old_path, old_path_len, new, new_path, new_path_len);
+        }
+        let old_dir = self.base(fd, Rights::PATH_RENAME_SOURCE)?;
+        let new_dir = self.base(new_fd, Rights::PATH_RENAME_TARGET)?;
+        let [old_buffer, new_buffer] = &mut self.paths;
+        let old_path = abi::path(home, old_path, old_path_len, old_buffer)?;
+        let new_path = abi::path(home, new_path, new_path_len, new_buffer)?;
+        let old = resolve(&self.fs, old_dir, old_path, Follow::Never)?;
+        let new = resolve(&self.fs, new_dir, new_path, Follow::Never)?;
+        let (old_parent, old_name) = old.entry(Errno::BUSY, Errno::BUSY)?;
+        let (new_parent, new_name) = new.entry(Errno::BUSY, Errno::BUSY)?;
+        let source = old.ino.ok_or(Errno::NOENT)?;
+        if (old.slash || new.slash) && !self.fs.is_directory(source) {
+            return Err(Errno::NOTDIR);
+        }
+        self.fs.rename(
+            old_parent,
+            old_name.as_name(),
+            new_parent,
+            new_name.as_name(),
+            home.now(),
+        )
+    }
+
+    /// Removes a name that is not a directory's.
+    ///
+    /// `fd` as [`Vfs::path_open`], lacking `PATH_UNLINK_FILE` → `NOTCAPABLE`;
+    /// then the walk, see [`resolve`]; `.` or `..` → `ISDIR`; a slash at the
+    /// end and no directory → `NOTDIR`; then as
+    /// [`Memfs::unlink`](crate::memfs::Memfs::unlink).
+    pub fn path_unlink_file(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        path: u32,
+        path_len: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::NOTDIR)?;
+            return home.path_unlink_file(*host, path, path_len);
+        }
+        let dir = self.base(fd, Rights::PATH_UNLINK_FILE)?;
+        let path = abi::path(home, path, path_len, &mut self.paths[0])?;
+        let found = resolve(&self.fs, dir, path, Follow::Never)?;
+        let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
+        found.existing(&self.fs)?;
+        self.fs.unlink(parent, name.as_name(), home.now())
+    }
+}

@@ -1,0 +1,259 @@
+//! Waiting, and sockets.
+//!
+//! A packed file is always ready. So when a program waits on one, the host must
+//! not block; but what else is ready at that moment is still to be reported.
+//! The host is then asked with the packed files' subscriptions turned into
+//! clocks that have run out, and the subscriptions are put back afterwards.
+
+use alloc::vec::Vec;
+
+use crate::abi::poll::{CLOCK, EVENT, FD_READ, FD_WRITE, SUBSCRIPTION};
+use crate::errno::{Errno, Result};
+use crate::fd::Descriptor;
+use crate::host::Home;
+use crate::inode::Kind;
+use crate::rights::Rights;
+
+use super::Vfs;
+
+/// `userdata` of a subscription that stands in for a packed file's; the index
+/// is added. Only the host sees it.
+const STAND_IN: u64 = 0x6d6f_6e61_6b61_0000;
+
+/// The most subscriptions of one call.
+const SUBSCRIPTIONS_MAX: u32 = 4096;
+
+/// One subscription of the program.
+struct Subscription {
+    at: u32,
+    /// As it stands in the program's memory.
+    bytes: [u8; SUBSCRIPTION as usize],
+    source: Source,
+}
+
+enum Source {
+    Clock,
+    /// The host's descriptor.
+    Host(u32),
+    /// Ours: ready with so many bytes, or an errno.
+    Ours(Result<u64>),
+}
+
+impl Subscription {
+    fn event_type(&self) -> u8 {
+        self.bytes[8]
+    }
+
+    fn userdata(&self) -> [u8; 8] {
+        let mut out = [0; 8];
+        out.copy_from_slice(&self.bytes[..8]);
+        out
+    }
+
+    /// The event that answers it.
+    fn event(&self, outcome: Result<u64>) -> [u8; EVENT as usize] {
+        let mut out = [0; EVENT as usize];
+        out[..8].copy_from_slice(&self.userdata());
+        out[10] = self.event_type();
+        match outcome {
+            Ok(bytes) => out[16..24].copy_from_slice(&bytes.to_le_bytes()),
+            Err(errno) => out[8..10].copy_from_slice(&errno.raw().to_le_bytes()),
+        }
+        out
+    }
+
+    /// What the host is shown instead.
+    fn for_host(&self, index: u32) -> [u8; SUBSCRIPTION as usize] {
+        let mut bytes = self.bytes;
+        match self.source {
+            Source::Clock => {}
+            Source::Host(fd) => bytes[16..20].copy_from_slice(&fd.to_le_bytes()),
+            Source::Ours(_) => {
+                bytes = [0; SUBSCRIPTION as usize];
+                bytes[..8].copy_from_slice(&(STAND_IN + u64::from(index)).to_le_bytes());
+                bytes[8] = CLOCK;
+                // The monotonic clock, 0 ns from now.
+                bytes[16..20].copy_from_slice(&1u32.to_le_bytes());
+            }
+        }
+        bytes
+    }
+}
+
+impl Vfs<'_> {
+    /// Waits until a subscribed event occurs.
+    ///
+    /// No subscription → `INVAL`; a pointer outside the memory → `FAULT`. A
+    /// subscription to a descriptor that is not open, or lacks
+    /// `POLL_FD_READWRITE`, is answered by an event with `BADF` or `NOTCAPABLE`.
+    /// A packed file is always ready: to read with the bytes left before its
+    /// end, to write with one.
+    pub fn poll_oneoff(
+        &mut self,
+        home: &mut impl Home,
+        subscriptions: u32,
+        events: u32,
+        count: u32,
+        nevents: u32,
+    ) -> Result<()> {
+        if count == 0 || count > SUBSCRIPTIONS_MAX {
+            return Err(Errno::INVAL);
+        }
+        home.region(subscriptions, count * SUBSCRIPTION)?;
+        home.region(events, count * EVENT)?;
+        home.region(nevents, 4)?;
+        let mut all = Vec::new();
+        all.try_reserve_exact(count as usize)
+            .map_err(|_| Errno::NOMEM)?;
+        for index in 0..count {
+            let at = subscriptions + index * SUBSCRIPTION;
+            all.push(self.subscription(home, at)?);
+        }
+        let ours = |s: &Subscription| matches!(s.source, Source::Ours(_));
+        let hosts = |s: &Subscription| matches!(s.source, Source::Host(_));
+        let mut answered = 0;
+        if all.iter().any(hosts) || !all.iter().any(ours) {
+            answered = ask_host(home, &all, subscriptions, events, nevents)?;
+        }
+        for subscription in &all {
+            if let Source::Ours(outcome) = subscription.source {
+                home.store(events + answered * EVENT, &subscription.event(outcome))?;
+                answered += 1;
+            }
+        }
+        home.store_u32(nevents, answered)
+    }
+
+    fn subscription(&mut self, home: &mut impl Home, at: u32) -> Result<Subscription> {
+        let mut bytes = [0; SUBSCRIPTION as usize];
+        home.read(home.region(at, SUBSCRIPTION)?, &mut bytes);
+        let source = match bytes[8] {
+            CLOCK => Source::Clock,
+            FD_READ | FD_WRITE => {
+                let fd = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
+                self.expect(home, fd)?;
+                self.readiness(fd, bytes[8])
+            }
+            _ => return Err(Errno::INVAL),
+        };
+        Ok(Subscription { at, bytes, source })
+    }
+
+    fn readiness(&self, fd: u32, event_type: u8) -> Source {
+        let file = match self.fds.get(fd) {
+            Err(errno) => return Source::Ours(Err(errno)),
+            Ok(Descriptor::Host(host)) => return Source::Host(*host),
+            Ok(Descriptor::Dir(_)) => return Source::Ours(Err(Errno::BADF)),
+            Ok(Descriptor::File(file)) => file,
+        };
+        if !file.rights.contains(Rights::POLL_FD_READWRITE) {
+            return Source::Ours(Err(Errno::NOTCAPABLE));
+        }
+        let bytes = match &self.fs.inode(file.ino).kind {
+            Kind::Regular(data) if event_type == FD_READ => data.size().saturating_sub(file.offset),
+            _ => 1,
+        };
+        Source::Ours(Ok(bytes))
+    }
+
+    /// Accepts a connection on the host's socket; only host directories bring
+    /// any. Anything else → `NOTSOCK`.
+    pub fn sock_accept(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        flags: u32,
+        accepted: u32,
+    ) -> Result<()> {
+        let host = self.socket(home, fd)?;
+        self.reserve_fd(home)?;
+        home.sock_accept(host, flags, accepted)?;
+        let new = home.load_u32(accepted)?;
+        let new = self.fds.insert(Descriptor::Host(new));
+        home.store_u32(accepted, new)
+    }
+
+    /// Receives from the host's socket. Anything else → `NOTSOCK`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn sock_recv(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        iovs: u32,
+        iovs_len: u32,
+        ri_flags: u32,
+        nread: u32,
+        ro_flags: u32,
+    ) -> Result<()> {
+        let host = self.socket(home, fd)?;
+        home.sock_recv(host, iovs, iovs_len, ri_flags, nread, ro_flags)
+    }
+
+    /// Sends to the host's socket. Anything else → `NOTSOCK`.
+    pub fn sock_send(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        iovs: u32,
+        iovs_len: u32,
+        si_flags: u32,
+        nwritten: u32,
+    ) -> Result<()> {
+        let host = self.socket(home, fd)?;
+        home.sock_send(host, iovs, iovs_len, si_flags, nwritten)
+    }
+
+    /// Shuts the host's socket down. Anything else → `NOTSOCK`.
+    pub fn sock_shutdown(&mut self, home: &mut impl Home, fd: u32, how: u32) -> Result<()> {
+        let host = self.socket(home, fd)?;
+        home.sock_shutdown(host, how)
+    }
+
+    fn socket(&mut self, home: &mut impl Home, fd: u32) -> Result<u32> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                self.host_only_with_dirs(Errno::NOTSOCK)?;
+                Ok(*host)
+            }
+            Descriptor::File(_) | Descriptor::Dir(_) => Err(Errno::NOTSOCK),
+        }
+    }
+}
+
+/// Lets the host wait, and leaves only the events of its own descriptors and
+/// of the program's clocks in `events`; answers how many.
+fn ask_host(
+    home: &mut impl Home,
+    all: &[Subscription],
+    subscriptions: u32,
+    events: u32,
+    nevents: u32,
+) -> Result<u32> {
+    for (index, subscription) in (0..).zip(all) {
+        home.store(subscription.at, &subscription.for_host(index))?;
+    }
+    let outcome = home.poll_oneoff(subscriptions, events, all.len() as u32, nevents);
+    for subscription in all {
+        home.store(subscription.at, &subscription.bytes)?;
+    }
+    outcome?;
+    let mut kept = 0;
+    for index in 0..home.load_u32(nevents)?.min(all.len() as u32) {
+        let mut event = [0; EVENT as usize];
+        home.read(home.region(events + index * EVENT, EVENT)?, &mut event);
+        let mut userdata = [0; 8];
+        userdata.copy_from_slice(&event[..8]);
+        let userdata = u64::from_le_bytes(userdata);
+        let stands_in = all
+            .get(userdata.wrapping_sub(STAND_IN) as usize)
+            .is_some_and(|s| {
+                userdata >> 16 == STAND_IN >> 16 && matches!(s.source, Source::Ours(_))
+            });
+        if !stands_in {
+            home.store(events + kept * EVENT, &event)?;
+            kept += 1;
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,84 @@
+//! Offsets.
+
+use crate::data::SIZE_MAX;
+use crate::errno::{Errno, Result};
+use crate::fd::Descriptor;
+use crate::host::Home;
+use crate::inode::Kind;
+use crate::rights::Rights;
+
+use super::Vfs;
+
+/// `whence` of the witx.
+const SET: u32 = 0;
+const CUR: u32 = 1;
+const END: u32 = 2;
+
+impl Vfs<'_> {
+    /// Moves the offset.
+    ///
+    /// Checked in this order, the first failure decides:
+    /// 1. `fd` is not open, or a directory                → `BADF`
+    /// 2. `fd` lacks `FD_SEEK`, or for `CUR` by 0 both
+    ///    that and `FD_TELL`                              → `NOTCAPABLE`
+    /// 3. unknown `whence`, or the offset would be
+    ///    negative or past 2^63 - 1                       → `INVAL`
+    ///
+    /// Compare fs/read_write.c:generic_file_llseek().
+    pub fn fd_seek(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        offset: u64,
+        whence: u32,
+        newoffset: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get_mut(fd)? {
+            Descriptor::Host(host) => home.fd_seek(*host, offset, whence, newoffset),
+            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::File(file) => {
+                let only_tells = whence == CUR && offset == 0;
+                let allowed = file.rights.contains(Rights::FD_SEEK)
+                    || (only_tells && file.rights.contains(Rights::FD_TELL));
+                if !allowed {
+                    return Err(Errno::NOTCAPABLE);
+                }
+                let base = match whence {
+                    SET => 0,
+                    CUR => file.offset,
+                    END => match &self.fs.inode(file.ino).kind {
+                        Kind::Regular(data) => data.size(),
+                        _ => 0,
+                    },
+                    _ => return Err(Errno::INVAL),
+                };
+                let target = base
+                    .checked_add_signed(offset.cast_signed())
+                    .filter(|&target| target <= SIZE_MAX)
+                    .ok_or(Errno::INVAL)?;
+                home.store_u64(newoffset, target)?;
+                file.offset = target;
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers the offset. A directory → `BADF`; neither `FD_TELL` nor
+    /// `FD_SEEK` → `NOTCAPABLE`.
+    pub fn fd_tell(&mut self, home: &mut impl Home, fd: u32, offset: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            // The same question; fd_tell itself is no call of stdio.
+            Descriptor::Host(host) => home.fd_seek(*host, 0, CUR, offset),
+            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::File(file) => {
+                let rights = file.rights;
+                if !rights.contains(Rights::FD_TELL) && !rights.contains(Rights::FD_SEEK) {
+                    return Err(Errno::NOTCAPABLE);
+                }
+                home.store_u64(offset, file.offset)
+            }
+        }
+    }
+}

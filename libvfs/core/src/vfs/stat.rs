@@ -1,0 +1,302 @@
+//! Attributes: filestat, size, times, prestat.
+
+use crate::abi::{self, Filestat};
+use crate::data::SIZE_MAX;
+use crate::errno::{Errno, Result};
+use crate::fd::Descriptor;
+use crate::host::Home;
+use crate::inode::{Ino, Kind};
+use crate::memfs::Memfs;
+use crate::resolve::{Follow, resolve};
+use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fstflags};
+use crate::time::Timestamp;
+
+use super::Vfs;
+
+/// What an inode is, as the witx says it.
+pub(super) fn filetype(kind: &Kind<'_>) -> Filetype {
+    match kind {
+        Kind::Regular(_) => Filetype::Regular,
+        Kind::Directory(_) => Filetype::Directory,
+        Kind::Symlink(_) => Filetype::Symlink,
+    }
+}
+
+/// The attributes of an inode whose timestamps are up to date.
+fn filestat(fs: &Memfs<'_>, ino: Ino) -> Filestat {
+    let inode = fs.inode(ino);
+    let (nlink, size) = match &inode.kind {
+        Kind::Regular(data) => (inode.nlink, data.size()),
+        // As Linux counts: its name, its `.`, and the `..` of each child.
+        Kind::Directory(_) if inode.nlink == 0 => (0, 0),
+        Kind::Directory(dir) => (2 + dir.subdirs, 0),
+        Kind::Symlink(target) => (inode.nlink, target.len() as u64),
+    };
+    Filestat {
+        ino: u64::from(ino.number()),
+        filetype: filetype(&inode.kind),
+        nlink: u64::from(nlink),
+        size,
+        atim: inode.atim,
+        mtim: inode.mtim,
+        ctim: inode.ctim,
+    }
+}
+
+/// What a call does to the access and the modification time.
+struct SetTimes {
+    atim: SetTime,
+    mtim: SetTime,
+}
+
+enum SetTime {
+    Keep,
+    Now,
+    To(Timestamp),
+}
+
+impl SetTimes {
+    /// Both `X` and `X_NOW`, or an unknown flag → `INVAL`.
+    fn new(atim: Timestamp, mtim: Timestamp, flags: u32) -> Result<SetTimes> {
+        let mut flags = Flags::new(flags);
+        let mut decide = |explicit, now, time| match (flags.take(explicit), flags.take(now)) {
+            (false, false) => Ok(SetTime::Keep),
+            (false, true) => Ok(SetTime::Now),
+            (true, false) => Ok(SetTime::To(time)),
+            (true, true) => Err(Errno::INVAL),
+        };
+        let set = SetTimes {
+            atim: decide(fstflags::ATIM, fstflags::ATIM_NOW, atim)?,
+            mtim: decide(fstflags::MTIM, fstflags::MTIM_NOW, mtim)?,
+        };
+        flags.finish()?;
+        Ok(set)
+    }
+}
+
+impl Vfs<'_> {
+    fn set_times(&mut self, home: &mut impl Home, ino: Ino, set: &SetTimes) {
+        let now = home.now();
+        let inode = self.fs.inode_mut(ino);
+        inode.settle(now);
+        for (set, time) in [(&set.atim, &mut inode.atim), (&set.mtim, &mut inode.mtim)] {
+            match set {
+                SetTime::Keep => continue,
+                SetTime::Now => *time = now,
+                SetTime::To(explicit) => *time = *explicit,
+            }
+            inode.ctim = now;
+        }
+    }
+
+    /// Attributes of what `fd` stands for. `BADF`, `FAULT`; `fd` lacks
+    /// `FD_FILESTAT_GET` → `NOTCAPABLE`.
+    pub fn fd_filestat_get(&mut self, home: &mut impl Home, fd: u32, stat: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        let (ino, rights) = match self.fds.get(fd)? {
+            Descriptor::Host(host) => return home.fd_filestat_get(*host, stat),
+            Descriptor::File(file) => (file.ino, file.rights),
+            Descriptor::Dir(dir) => (dir.ino, dir.rights),
+        };
+        if !rights.contains(Rights::FD_FILESTAT_GET) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        self.settle(home, ino);
+        home.store(stat, &filestat(&self.fs, ino).encode())
+    }
+
+    /// Attributes of what a path leads to.
+    ///
+    /// 1. unknown flags → `INVAL`; `fd` as [`Vfs::path_open`]; it lacks
+    ///    `PATH_FILESTAT_GET` → `NOTCAPABLE`
+    /// 2. the walk fails → see [`resolve`]; nothing there → `NOENT`; a slash
+    ///    and no directory → `NOTDIR`
+    ///
+    /// Compare fs/stat.c:vfs_statx().
+    pub fn path_filestat_get(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        flags: u32,
+        path: u32,
+        path_len: u32,
+        stat: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = *self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::NOTDIR)?;
+            return home.path_filestat_get(host, flags, path, path_len, stat);
+        }
+        let follow = follow(flags)?;
+        let ino = self.existing(home, fd, Rights::PATH_FILESTAT_GET, path, path_len, follow)?;
+        self.settle(home, ino);
+        home.store(stat, &filestat(&self.fs, ino).encode())
+    }
+
+    /// Sets the size: cuts, or appends zeros that take no memory.
+    ///
+    /// 1. `fd` is not open, or a directory               → `BADF`
+    /// 2. it lacks `FD_FILESTAT_SET_SIZE` (not opened for
+    ///    writing), or the size is 2^63 or more          → `INVAL`
+    ///
+    /// Compare fs/open.c:do_ftruncate().
+    pub fn fd_filestat_set_size(&mut self, home: &mut impl Home, fd: u32, size: u64) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                self.host_only_with_dirs(Errno::INVAL)?;
+                home.fd_filestat_set_size(*host, size)
+            }
+            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::File(file)
+                if !file.rights.contains(Rights::FD_FILESTAT_SET_SIZE) || size > SIZE_MAX =>
+            {
+                Err(Errno::INVAL)
+            }
+            Descriptor::File(file) => {
+                let inode = self.fs.inode_mut(file.ino);
+                if let Kind::Regular(data) = &mut inode.kind {
+                    data.set_size(size);
+                    inode.marks.add(crate::time::Marks::MTIM);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets access and modification time. Contradicting or unknown flags →
+    /// `INVAL`; `fd` lacks `FD_FILESTAT_SET_TIMES` → `NOTCAPABLE`.
+    pub fn fd_filestat_set_times(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        atim: u64,
+        mtim: u64,
+        flags: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        let (ino, rights) = match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                let host = *host;
+                self.host_only_with_dirs(Errno::NOTSUP)?;
+                return home.fd_filestat_set_times(host, atim, mtim, flags);
+            }
+            Descriptor::File(file) => (file.ino, file.rights),
+            Descriptor::Dir(dir) => (dir.ino, dir.rights),
+        };
+        let set = SetTimes::new(atim, mtim, flags)?;
+        if !rights.contains(Rights::FD_FILESTAT_SET_TIMES) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        self.set_times(home, ino, &set);
+        Ok(())
+    }
+
+    /// As [`Vfs::fd_filestat_set_times`], on what a path leads to; the path is
+    /// checked as in [`Vfs::path_filestat_get`].
+    #[allow(clippy::too_many_arguments)]
+    pub fn path_filestat_set_times(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        flags: u32,
+        path: u32,
+        path_len: u32,
+        atim: u64,
+        mtim: u64,
+        fst_flags: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        if let Descriptor::Host(host) = *self.fds.get(fd)? {
+            self.host_only_with_dirs(Errno::NOTDIR)?;
+            return home
+                .path_filestat_set_times(host, flags, path, path_len, atim, mtim, fst_flags);
+        }
+        let follow = follow(flags)?;
+        let set = SetTimes::new(atim, mtim, fst_flags)?;
+        let needed = Rights::PATH_FILESTAT_SET_TIMES;
+        let ino = self.existing(home, fd, needed, path, path_len, follow)?;
+        self.set_times(home, ino, &set);
+        Ok(())
+    }
+
+    /// Says that `fd` was there from the start and how long its name is.
+    /// Anything else → `BADF`, which ends a program's enumeration.
+    pub fn fd_prestat_get(&mut self, home: &mut impl Home, fd: u32, prestat: u32) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                self.host_only_with_dirs(Errno::BADF)?;
+                home.fd_prestat_get(*host, prestat)
+            }
+            Descriptor::Dir(dir) => {
+                let name = dir.preopen.as_ref().ok_or(Errno::BADF)?;
+                home.store(prestat, &abi::prestat(name.len() as u32))
+            }
+            Descriptor::File(_) => Err(Errno::BADF),
+        }
+    }
+
+    /// The name of a preopened directory, without a NUL. A buffer shorter than
+    /// the name → `NAMETOOLONG`; not preopened → `BADF`.
+    pub fn fd_prestat_dir_name(
+        &mut self,
+        home: &mut impl Home,
+        fd: u32,
+        path: u32,
+        path_len: u32,
+    ) -> Result<()> {
+        self.expect(home, fd)?;
+        match self.fds.get(fd)? {
+            Descriptor::Host(host) => {
+                self.host_only_with_dirs(Errno::BADF)?;
+                home.fd_prestat_dir_name(*host, path, path_len)
+            }
+            Descriptor::Dir(dir) => {
+                let name = dir.preopen.as_ref().ok_or(Errno::BADF)?;
+                if (path_len as usize) < name.len() {
+                    return Err(Errno::NAMETOOLONG);
+                }
+                home.store(path, name)
+            }
+            Descriptor::File(_) => Err(Errno::BADF),
+        }
+    }
+
+    /// The inode that a path leads to, for calls that change no directory.
+    pub(super) fn existing(
+        &mut self,
+        home: &impl Home,
+        fd: u32,
+        needed: Rights,
+        path: u32,
+        path_len: u32,
+        follow: Follow,
+    ) -> Result<Ino> {
+        let dir = self.base(fd, needed)?;
+        let path = abi::path(home, path, path_len, &mut self.paths[0])?;
+        resolve(&self.fs, dir, path, follow)?.existing(&self.fs)
+    }
+
+    /// The directory that a path call starts from. `BADF`, `NOTDIR`, or
+    /// `NOTCAPABLE` when it lacks `needed`.
+    pub(super) fn base(&self, fd: u32, needed: Rights) -> Result<Ino> {
+        match self.fds.get(fd)? {
+            Descriptor::Dir(dir) if dir.rights.contains(needed) => Ok(dir.ino),
+            Descriptor::Dir(_) => Err(Errno::NOTCAPABLE),
+            Descriptor::File(_) | Descriptor::Host(_) => Err(Errno::NOTDIR),
+        }
+    }
+}
+
+/// `lookupflags` of a call that looks at an inode.
+pub(super) fn follow(lookupflags: u32) -> Result<Follow> {
+    let mut flags = Flags::new(lookupflags);
+    let follow = flags.take(SYMLINK_FOLLOW);
+    flags.finish()?;
+    Ok(if follow {
+        Follow::Always
+    } else {
+        Follow::Slash
+    })
+}
