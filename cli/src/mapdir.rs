@@ -1,0 +1,254 @@
+//! `--mapdir GUEST::HOST` and `--dir HOST::GUEST`: what is packed, and where to.
+//!
+//! A guest path holds no `::`, a host path may: `--mapdir` is split at the first
+//! and `--dir` at the last one.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::PathBuf;
+
+use monaka_vfs_core::image::Escaped;
+use monaka_vfs_core::image::format::NAME_MAX;
+
+/// A host directory or file and its place in the packed file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    /// The guest path: absolute, with no `.`, `..` or empty names in it, and with
+    /// no trailing slash unless it is the root.
+    pub(crate) guest: Vec<u8>,
+    /// The guest path was given as a directory's: it ended with a slash or a
+    /// dot, so a single file goes into it and not by its name.
+    pub(crate) into: bool,
+    /// Where it is taken from.
+    pub(crate) host: PathBuf,
+}
+
+/// Why an argument is no mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MappingError {
+    /// `--mapdir` without `::`.
+    NoSeparator {
+        /// The argument.
+        argument: String,
+    },
+    /// No host path.
+    NoHost,
+    /// `..` in a guest path.
+    Parent {
+        /// The guest path.
+        guest: String,
+    },
+    /// A name in a guest path that is longer than any file's.
+    LongName {
+        /// The name.
+        name: String,
+    },
+    /// A path that is not Unicode, where only Unicode has a meaning to the guest.
+    #[cfg_attr(unix, allow(dead_code))]
+    NotUnicode {
+        /// The argument.
+        argument: String,
+    },
+}
+
+impl fmt::Display for MappingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MappingError::NoSeparator { argument } => write!(
+                f,
+                "no `::` between guest and host path; to pack `{argument}` as the root \
+                 directory, give `/::{argument}`"
+            ),
+            MappingError::NoHost => {
+                f.write_str("the host path is empty; the current directory is `.`, as in `/::.`")
+            }
+            MappingError::Parent { guest } => write!(
+                f,
+                "`..` leads out of the packed file system in guest path `{guest}`; \
+                 give the guest path itself, as in `--dir HOST::GUEST`"
+            ),
+            MappingError::LongName { name } => write!(
+                f,
+                "a name in the guest path is longer than {NAME_MAX} bytes: `{name}`"
+            ),
+            MappingError::NotUnicode { argument } => {
+                write!(f, "`{argument}` is not Unicode")
+            }
+        }
+    }
+}
+
+impl std::error::Error for MappingError {}
+
+impl Mapping {
+    /// Parses `GUEST::HOST`, the argument of `--mapdir`.
+    pub(crate) fn from_mapdir(argument: &OsStr) -> Result<Mapping, MappingError> {
+        let bytes = to_bytes(argument)?;
+        let Some(at) = bytes.windows(2).position(|pair| pair == b"::") else {
+            return Err(MappingError::NoSeparator {
+                argument: Escaped(&bytes).to_string(),
+            });
+        };
+        Mapping::new(&bytes[..at], &bytes[at + 2..])
+    }
+
+    /// Parses `HOST::GUEST`, the argument of `--dir`. `HOST` alone is packed to
+    /// the same path.
+    pub(crate) fn from_dir(argument: &OsStr) -> Result<Mapping, MappingError> {
+        let bytes = to_bytes(argument)?;
+        match bytes.windows(2).rposition(|pair| pair == b"::") {
+            Some(at) => Mapping::new(&bytes[at + 2..], &bytes[..at]),
+            None => Mapping::new(&bytes, &bytes),
+        }
+    }
+
+    fn new(guest: &[u8], host: &[u8]) -> Result<Mapping, MappingError> {
+        if host.is_empty() {
+            return Err(MappingError::NoHost);
+        }
+        Ok(Mapping {
+            guest: normalise(guest)?,
+            into: matches!(guest.rsplit(|&b| b == b'/').next(), Some(b"" | b".")),
+            host: to_path(host),
+        })
+    }
+}
+
+/// A guest path's one spelling.
+fn normalise(guest: &[u8]) -> Result<Vec<u8>, MappingError> {
+    let mut path = Vec::new();
+    for name in guest.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => continue,
+            b".." => {
+                return Err(MappingError::Parent {
+                    guest: Escaped(guest).to_string(),
+                });
+            }
+            _ if name.len() > NAME_MAX => {
+                return Err(MappingError::LongName {
+                    name: Escaped(name).to_string(),
+                });
+            }
+            _ => {
+                path.push(b'/');
+                path.extend_from_slice(name);
+            }
+        }
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    Ok(path)
+}
+
+#[cfg(unix)]
+fn to_bytes(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(argument.as_bytes().to_vec())
+}
+
+#[cfg(unix)]
+fn to_path(host: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(OsStr::from_bytes(host))
+}
+
+#[cfg(not(unix))]
+fn to_bytes(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
+    match argument.to_str() {
+        Some(argument) => Ok(argument.as_bytes().to_vec()),
+        None => Err(MappingError::NotUnicode {
+            argument: argument.to_string_lossy().into_owned(),
+        }),
+    }
+}
+
+#[cfg(not(unix))]
+fn to_path(host: &[u8]) -> PathBuf {
+    // Cut from a `str` at an ASCII character, so it is one itself.
+    PathBuf::from(String::from_utf8_lossy(host).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(guest: &str, into: bool, host: &str) -> Result<Mapping, MappingError> {
+        Ok(Mapping {
+            guest: guest.into(),
+            into,
+            host: host.into(),
+        })
+    }
+
+    #[test]
+    fn mapdir_is_guest_then_host() {
+        for (argument, guest, into, host) in [
+            ("/::./mnt", "/", true, "./mnt"),
+            ("::mnt", "/", true, "mnt"),
+            (".::mnt", "/", true, "mnt"),
+            ("x::mnt", "/x", false, "mnt"),
+            ("./x::mnt/", "/x", false, "mnt/"),
+            ("//usr///lib/./a::..", "/usr/lib/a", false, ".."),
+            ("/etc/::f", "/etc", true, "f"),
+            ("/etc/.::f", "/etc", true, "f"),
+            ("/a b::c d", "/a b", false, "c d"),
+            ("/...::x", "/...", false, "x"),
+            ("/a::b::c", "/a", false, "b::c"),
+            ("/a:::b", "/a", false, ":b"),
+        ] {
+            assert_eq!(
+                Mapping::from_mapdir(argument.as_ref()),
+                mapping(guest, into, host),
+                "{argument}"
+            );
+        }
+    }
+
+    #[test]
+    fn dir_is_host_then_guest() {
+        for (argument, guest, into, host) in [
+            ("./mnt::/", "/", true, "./mnt"),
+            ("mnt::data", "/data", false, "mnt"),
+            ("mnt::", "/", true, "mnt"),
+            ("a::b::/c", "/c", false, "a::b"),
+            (".", "/", true, "."),
+            ("./mnt", "/mnt", false, "./mnt"),
+            ("/usr/lib/", "/usr/lib", true, "/usr/lib/"),
+            ("../up::/up", "/up", false, "../up"),
+        ] {
+            assert_eq!(
+                Mapping::from_dir(argument.as_ref()),
+                mapping(guest, into, host),
+                "{argument}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_mapping_says_what_to_give() {
+        let long = format!("/{}::x", "n".repeat(256));
+        let cases: [(_, fn(&OsStr) -> _, _); 6] = [
+            ("./mnt", Mapping::from_mapdir, "give `/::./mnt`"),
+            ("/::", Mapping::from_mapdir, "the host path is empty"),
+            ("::/", Mapping::from_dir, "the host path is empty"),
+            ("/a/../b::x", Mapping::from_mapdir, "guest path `/a/../b`"),
+            ("../x", Mapping::from_dir, "as in `--dir HOST::GUEST`"),
+            (&long, Mapping::from_mapdir, "longer than 255 bytes"),
+        ];
+        for (argument, parse, text) in cases {
+            let error = parse(argument.as_ref()).unwrap_err().to_string();
+            assert!(error.contains(text), "{argument}: {error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_not_utf_8_are_kept() {
+        use std::os::unix::ffi::OsStrExt;
+        let mapping = Mapping::from_mapdir(OsStr::from_bytes(b"/\xff::\xfe")).unwrap();
+        assert_eq!(mapping.guest, b"/\xff");
+        assert_eq!(mapping.host.as_os_str().as_bytes(), b"\xfe");
+    }
+}
