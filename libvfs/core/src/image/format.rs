@@ -8,6 +8,8 @@
 //! records are read from and written to byte arrays, so neither the machine's
 //! byte order nor the alignment of a buffer matters.
 
+use crate::name::Name;
+
 /// An image's first eight bytes.
 pub const MAGIC: [u8; 8] = *b"monakafs";
 
@@ -37,8 +39,7 @@ pub const EXECUTABLE: u8 = 1;
 /// The root directory's inode.
 pub const ROOT: u32 = 0;
 
-/// The longest name of a directory entry, in bytes.
-pub const NAME_MAX: usize = 255;
+pub use crate::name::NAME_MAX;
 
 /// The longest target of a symbolic link and the longest name of a preopened
 /// directory, in bytes: `PATH_MAX` without its NUL.
@@ -149,13 +150,9 @@ impl Superblock {
     }
 }
 
-/// Whether `name` may name a directory entry: 1 to 255 bytes, neither `.` nor
-/// `..`, with no `/` and no NUL.
+/// Whether `name` may name a directory entry: whether it is a [`Name`].
 pub fn is_name(name: &[u8]) -> bool {
-    (1..=NAME_MAX).contains(&name.len())
-        && name != b"."
-        && name != b".."
-        && !name.iter().any(|byte| matches!(byte, b'/' | 0))
+    Name::new(name).is_ok()
 }
 
 /// Whether `path` may be a symbolic link's target or a preopened directory's
