@@ -415,9 +415,11 @@ refused! {
     };
     a_directory_with_two_names: |b| put(b, dirent(3) + 8, 2u32.to_le_bytes()) =>
         ImageError::Parent { dirent: 3 };
-    a_directory_in_itself: |b| put(b, dirent(5) + 8, 2u32.to_le_bytes()) => ImageError::Parent {
-        dirent: 5,
-    };
+    a_directory_in_itself: |b| {
+        // And nowhere else: the root's entry goes to a file.
+        put(b, dirent(1) + 8, 1u32.to_le_bytes());
+        put(b, dirent(5) + 8, 2u32.to_le_bytes());
+    } => ImageError::Parent { dirent: 5 };
     directories_in_a_circle: |b| {
         // /bin becomes /bin/\xff's own entry, and the root's goes to a file.
         put(b, dirent(1) + 8, 1u32.to_le_bytes());
