@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use monaka_vfs_core::witx;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, Export,
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, Export, ExternalKind,
     FuncType, FunctionBody, Import, MemoryType, Name, NameSectionReader, Operator, Parser, Payload,
     ProducersSectionReader, TypeRef, ValType, Validator, WasmFeatures,
 };
@@ -44,6 +44,8 @@ pub(crate) struct Module<'a> {
     /// Table 0: what stands in each slot when the module starts.
     pub(crate) slots: BTreeMap<u32, Slot>,
     pub(crate) data: Vec<DataSegment<'a>>,
+    /// Functions that an element segment or an export names.
+    pub(crate) named: BTreeSet<u32>,
     /// The first element or data segment with an unknown place.
     floating: Option<Refusal>,
     bodies: Vec<FunctionBody<'a>>,
@@ -96,6 +98,7 @@ impl<'a> Module<'a> {
             globals: Vec::new(),
             slots: BTreeMap::new(),
             data: Vec::new(),
+            named: BTreeSet::new(),
             floating: None,
             bodies: Vec::new(),
             producers: None,
@@ -166,12 +169,18 @@ impl<'a> Module<'a> {
             }
             Payload::ExportSection(exports) => {
                 for export in exports {
-                    self.exports.push(export?);
+                    let export = export?;
+                    if matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact) {
+                        self.named.insert(export.index);
+                    }
+                    self.exports.push(export);
                 }
             }
             Payload::ElementSection(elements) => {
                 for (segment, element) in (0..).zip(elements) {
                     let element = element?;
+                    let functions = functions_of(element.items)?;
+                    self.named.extend(functions.iter().flatten());
                     let ElementKind::Active { table_index, offset_expr } = element.kind else {
                         continue;
                     };
@@ -179,7 +188,7 @@ impl<'a> Module<'a> {
                         continue;
                     }
                     match self.constant(&offset_expr)? {
-                        Some(offset) => self.fill_slots(segment, offset as u32, element.items)?,
+                        Some(offset) => self.fill_slots(segment, offset as u32, &functions),
                         None => self.float("element", segment),
                     }
                 }
@@ -216,32 +225,19 @@ impl<'a> Module<'a> {
         self.floating.get_or_insert(Refusal::SegmentOffset { kind, index });
     }
 
-    fn fill_slots(
-        &mut self,
-        segment: u32,
-        offset: u32,
-        items: ElementItems<'a>,
-    ) -> Result<(), BinaryReaderError> {
-        let mut fill = |position: u32, function| {
-            let entry = (segment, position);
-            self.slots.insert(offset.wrapping_add(position), Slot { function, entry });
-        };
-        match items {
-            ElementItems::Functions(functions) => {
-                for (position, function) in (0..).zip(functions) {
-                    fill(position, function?);
+    fn fill_slots(&mut self, segment: u32, offset: u32, functions: &[Option<u32>]) {
+        for (position, function) in (0..).zip(functions) {
+            let slot = offset.wrapping_add(position);
+            match *function {
+                Some(function) => {
+                    let entry = (segment, position);
+                    self.slots.insert(slot, Slot { function, entry });
                 }
-            }
-            ElementItems::Expressions(_, expressions) => {
-                for (position, expression) in (0..).zip(expressions) {
-                    let mut ops = expression?.get_operators_reader();
-                    if let Operator::RefFunc { function_index } = ops.read()? {
-                        fill(position, function_index);
-                    }
+                None => {
+                    self.slots.remove(&slot);
                 }
             }
         }
-        Ok(())
     }
 
     /// The integer that a constant expression yields, if it can be known now.
@@ -481,6 +477,24 @@ impl<'a> Module<'a> {
         modules
             .find(|module| ["wasi_unstable", "wasi_snapshot_preview0"].contains(module))
             .map(str::to_string)
+    }
+}
+
+/// The function of each item; `None` where there is a null or something else.
+fn functions_of(items: ElementItems<'_>) -> Result<Vec<Option<u32>>, BinaryReaderError> {
+    match items {
+        ElementItems::Functions(functions) => {
+            functions.into_iter().map(|function| function.map(Some)).collect()
+        }
+        ElementItems::Expressions(_, expressions) => expressions
+            .into_iter()
+            .map(|expression| {
+                Ok(match expression?.get_operators_reader().read()? {
+                    Operator::RefFunc { function_index } => Some(function_index),
+                    _ => None,
+                })
+            })
+            .collect(),
     }
 }
 

@@ -2,9 +2,18 @@
 //!
 //! `analyze → link → splice → mount → finish`, each a file and a pure pass over
 //! the bytes of a module (all but `mount`, which runs the library's two
-//! functions). `packed` reads and takes back what an earlier pack has done.
+//! functions). `packed` and `undo` take back what an earlier pack has done.
 
 pub(crate) mod analyze;
+pub(crate) mod finish;
+pub(crate) mod link;
+pub(crate) mod mount;
+pub(crate) mod packed;
 pub(crate) mod refusal;
 pub(crate) mod section;
 pub(crate) mod splice;
+pub(crate) mod undo;
+pub(crate) mod program;
+
+#[cfg(test)]
+mod tests;

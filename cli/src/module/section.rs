@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use anyhow::{Context as _, Result};
+use wasm_encoder::Encode;
 use wasmparser::{BinaryReader, Parser};
 
 /// Begins every core module.
@@ -39,6 +40,14 @@ impl<'a> Section<'a> {
         Section {
             id,
             data: Cow::Owned(data),
+        }
+    }
+
+    /// The same section, borrowed.
+    pub(crate) fn borrowed(&self) -> Section<'_> {
+        Section {
+            id: self.id,
+            data: Cow::Borrowed(&self.data),
         }
     }
 
@@ -114,9 +123,24 @@ pub(crate) fn write_leb(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// A section as wasm-encoder builds it.
+pub(crate) fn encoded<'a>(id: u8, section: &impl Encode) -> Section<'a> {
+    // What a section encodes begins with its size, which `join` writes itself.
+    let mut sized = Vec::new();
+    section.encode(&mut sized);
+    let width = leb_width(&sized);
+    sized.drain(..width);
+    Section::new(id, sized)
+}
+
+/// How many bytes the LEB128 at the start of `bytes` takes.
+pub(crate) fn leb_width(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte & 0x80 != 0).count() + 1
+}
+
 /// Debug builds and tests refuse to hand on a module that is not valid.
 pub(crate) fn debug_assert_valid(wasm: &[u8], what: &str) {
-    if cfg!(debug_assertions)
+    if cfg!(any(test, debug_assertions))
         && let Err(error) =
             wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
                 .validate_all(wasm)

@@ -29,14 +29,14 @@ use std::fmt;
 
 use anyhow::{Context as _, Result};
 use wasm_encoder::reencode::{self, Reencode};
-use wasm_encoder::{Encode, IndirectNameMap, NameMap};
+use wasm_encoder::{IndirectNameMap, NameMap};
 use wasmparser::{
     BinaryReaderError, CodeSectionReader, ElementItems, ElementKind, ElementSectionReader,
     ExportSectionReader, GlobalSectionReader, ImportSectionReader, Name, NameSectionReader,
     Operator, TableSectionReader, TypeRef,
 };
 
-use super::section::{Section, debug_assert_valid, id, join, write_leb};
+use super::section::{Section, debug_assert_valid, encoded, id, join, leb_width, write_leb};
 
 /// What shall change. Function indices are those of the module as it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub(crate) fn apply<'a>(
             kept.push(section);
         }
     }
-    if cfg!(debug_assertions) {
+    if cfg!(any(test, debug_assertions)) {
         debug_assert_valid(&join(&kept), "the spliced module");
     }
     Ok(Spliced { sections: kept, notes })
@@ -145,6 +145,13 @@ impl Reencode for Remap<'_> {
 
     fn function_index(&mut self, function: u32) -> Result<u32, reencode::Error<Dangling>> {
         self.reference(function).map_err(reencode::Error::UserError)
+    }
+}
+
+impl Splice {
+    /// Where a function that stays is found after the pass.
+    pub(crate) fn index_after(&self, function: u32) -> u32 {
+        function - self.removed.range(..function).count() as u32
     }
 }
 
@@ -327,15 +334,6 @@ impl<'a> Iterator for RawSubsections<'a> {
     }
 }
 
-fn encoded<'a>(id: u8, section: &impl Encode) -> Section<'a> {
-    // What a section encodes begins with its size, which `join` writes itself.
-    let mut sized = Vec::new();
-    section.encode(&mut sized);
-    let width = leb_width(&sized);
-    sized.drain(..width);
-    Section::new(id, sized)
-}
-
 struct Code {
     data: Vec<u8>,
     /// Whether some body changed its size.
@@ -420,11 +418,6 @@ fn code(data: &[u8], remap: &Remap<'_>) -> Result<Code> {
         out.extend_from_slice(&body);
     }
     Ok(Code { data: out, moved: true })
-}
-
-/// How many bytes the LEB128 at the start of `bytes` takes.
-fn leb_width(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| **byte & 0x80 != 0).count() + 1
 }
 
 #[cfg(test)]

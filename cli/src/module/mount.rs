@@ -1,0 +1,302 @@
+//! Mounting an image in a program by running the library inside it.
+//!
+//! The module is compiled, its library is asked to take room for an image and
+//! to mount the image's tables, and wizer turns the resulting state into data.
+//! Nothing else of the program runs: no start function, no constructor.
+//!
+//! 1. The module that runs is a copy whose only exports are the library's two
+//!    functions and whose data is put into memory here, so the snapshot is all
+//!    of the initial state and none of the old segments.
+//! 2. File contents are not needed: their room stays zero, which wizer skips.
+//!    After the mount the tables are zeroed as well; the image is appended as
+//!    data when the module is written.
+
+use std::fmt;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use anyhow::{Context as _, Result};
+use monaka_vfs_core::Errno;
+use monaka_vfs_core::image::ALIGN;
+use wasm_encoder::{ExportKind, ExportSection};
+use wasmparser::ValType;
+use wasmtime::{Config, Engine, Func, Instance, Memory, OptLevel, RegallocAlgorithm, Store, Val};
+use wasmtime_wizer::{InstanceState, SnapshotVal, Wizer};
+
+use super::packed::first_segments;
+use super::section::{Section, encoded, id, join, write_leb};
+use super::undo::{Run, changes};
+
+/// Why a mount failed.
+#[derive(Debug)]
+pub(crate) enum MountError {
+    /// The program's memory has no room for the image. All in bytes.
+    TooLarge { needed: u64, size: u64, maximum: u64 },
+    /// The program's own code called the host.
+    Called(String),
+    /// The library's `mount` answered this.
+    Errno(u32),
+    /// The library's `reserve` answered an address that cannot be.
+    Room(u32),
+}
+
+impl MountError {
+    /// What the user can do about it.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            MountError::TooLarge { maximum, .. } if *maximum < 1 << 32 => {
+                "link with a larger `-Wl,--max-memory=BYTES`, or pack fewer files".into()
+            }
+            MountError::TooLarge { .. } => "a 32-bit memory holds 4 GiB in all: pack fewer files".into(),
+            MountError::Called(_) => {
+                "an allocator that calls the host cannot be used at pack time: link with the libc's own malloc".into()
+            }
+            MountError::Errno(_) | MountError::Room(_) => {
+                "relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`".into()
+            }
+        }
+    }
+}
+
+impl fmt::Display for MountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MountError::TooLarge { needed, size, maximum } => write!(
+                f,
+                "the file system is too large for the program's memory: it needs {needed} bytes; \
+                 the memory has {size} and can grow to {maximum}"
+            ),
+            MountError::Called(import) => {
+                write!(f, "the program's allocator calls {import} while the image is mounted")
+            }
+            MountError::Errno(errno) => {
+                let name = Errno::from_raw(*errno).map_or("an unknown errno", Errno::name);
+                write!(f, "the library refused to mount the image: {name} ({errno})")
+            }
+            MountError::Room(address) => {
+                write!(f, "the library took room at {address:#x}, which is not within the memory or not aligned")
+            }
+        }
+    }
+}
+
+impl std::error::Error for MountError {}
+
+/// What shall be mounted where.
+pub(crate) struct Mount<'m> {
+    /// The module, with [`reserve`](Mount::reserve) and [`mount`](Mount::mount)
+    /// counted in it.
+    pub(crate) sections: &'m [Section<'m>],
+    pub(crate) reserve: u32,
+    pub(crate) mount: u32,
+    /// The memories' initial state; all behind is zero.
+    pub(crate) memories: &'m [Vec<u8>],
+    /// So many data segments keep their index, as code names them.
+    pub(crate) segments: u32,
+    /// The image.
+    pub(crate) tables: &'m [u8],
+    pub(crate) data_len: u64,
+    pub(crate) flags: u32,
+}
+
+/// A mounted image.
+pub(crate) struct Mounted {
+    /// Where the image must stand when the program starts.
+    pub(crate) address: u32,
+    /// The snapshot: the module with the state after the mount as its initial
+    /// state, without exports.
+    pub(crate) wasm: Vec<u8>,
+    /// What the mount changed in each memory, within its old size.
+    pub(crate) changes: Vec<Vec<Run>>,
+}
+
+const RESERVE: &str = "reserve";
+const MOUNT: &str = "mount";
+
+impl Mount<'_> {
+    /// Mounts the image.
+    pub(crate) fn run(&self) -> Result<Mounted> {
+        let wasm = self.prepared()?;
+        let wizer = Wizer::new();
+        let (cx, instrumented) = wizer.instrument(&wasm).map_err(boxed)?;
+        let engine = engine()?;
+        let module = wasmtime::Module::new(&engine, &instrumented)
+            .map_err(boxed)
+            .context("the module cannot be compiled")?;
+        let mut store = Store::new(&engine, ());
+        let imports = module.imports().map(|import| {
+            let name = format!("{}.{}", import.module(), import.name());
+            let ty = import.ty();
+            let ty = ty.func().with_context(|| format!("{name} is not a function"))?.clone();
+            let called = move |_: wasmtime::Caller<'_, ()>, _: &[Val], _: &mut [Val]| {
+                Err(wasmtime::Error::from(MountError::Called(name.clone())))
+            };
+            Ok(Func::new(&mut store, ty, called).into())
+        });
+        let imports = imports.collect::<Result<Vec<_>>>()?;
+        let instance = Instance::new(&mut store, &module, &imports).map_err(boxed)?;
+        let mut state = State { store, instance };
+        for (index, bytes) in self.memories.iter().enumerate() {
+            let memory = state.memory(&memory_name(index))?;
+            copy(bytes, memory.data_mut(&mut state.store));
+        }
+        let sizes = state.sizes(self.memories.len())?;
+        let address = self.call(&mut state)?;
+        let mut changed = Vec::with_capacity(sizes.len());
+        for (index, (old, size)) in self.memories.iter().zip(sizes).enumerate() {
+            let memory = state.memory(&memory_name(index))?;
+            changed.push(changes(old, &memory.data(&state.store)[..size]));
+        }
+        let wasm = ready(wizer.snapshot(&cx, &mut state)).map_err(boxed)?;
+        Ok(Mounted { address, wasm, changes: changed })
+    }
+
+    /// Calls the library; answers the image's address.
+    fn call(&self, state: &mut State) -> Result<u32> {
+        let State { store, instance } = state;
+        let reserve = instance.get_typed_func::<(u32, u64), u32>(&mut *store, RESERVE).map_err(boxed)?;
+        let mount = instance.get_typed_func::<(u32, u32, u64, u32), u32>(&mut *store, MOUNT).map_err(boxed)?;
+        let tables_len = u32::try_from(self.tables.len())?;
+        let address = reserve.call(&mut *store, (tables_len, self.data_len)).map_err(boxed)?;
+        let needed = u64::from(tables_len) + self.data_len;
+        let memory = state.memory(&memory_name(0))?;
+        let size = memory.data_size(&state.store) as u64;
+        if address == 0 {
+            let ty = memory.ty(&state.store);
+            let page = ty.page_size();
+            let maximum = ty.maximum().map_or(1 << 32, |pages| pages * page);
+            return Err(MountError::TooLarge { needed, size, maximum }.into());
+        }
+        let end = u64::from(address) + needed;
+        if end > size || !(address as usize).is_multiple_of(ALIGN) {
+            return Err(MountError::Room(address).into());
+        }
+        let room = address as usize..end as usize;
+        memory.data_mut(&mut state.store)[room.clone()][..self.tables.len()].copy_from_slice(self.tables);
+        let args = (address, tables_len, self.data_len, self.flags);
+        match mount.call(&mut state.store, args).map_err(boxed)? {
+            0 => {}
+            errno => return Err(MountError::Errno(errno).into()),
+        }
+        zero(&mut memory.data_mut(&mut state.store)[room]);
+        Ok(address)
+    }
+
+    /// The module that runs: exports and data replaced, start function dropped.
+    fn prepared(&self) -> Result<Vec<u8>> {
+        let mut exports = ExportSection::new();
+        exports.export(RESERVE, ExportKind::Func, self.reserve);
+        exports.export(MOUNT, ExportKind::Func, self.mount);
+        let mut exports = Some(encoded(id::EXPORT, &exports));
+        let behind_exports = [id::START, id::ELEMENT, id::DATA_COUNT, id::CODE, id::DATA];
+        let mut count = Vec::new();
+        write_leb(&mut count, u64::from(self.segments));
+        let mut out = Vec::with_capacity(self.sections.len() + 1);
+        for section in self.sections {
+            if section.id == id::EXPORT || behind_exports.contains(&section.id) {
+                out.extend(exports.take());
+            }
+            match section.id {
+                id::EXPORT | id::START => {}
+                id::DATA_COUNT => out.push(Section::new(id::DATA_COUNT, count.clone())),
+                id::DATA => {
+                    let mut data = count.clone();
+                    data.extend_from_slice(first_segments(&section.data, self.segments)?);
+                    out.push(Section::new(id::DATA, data));
+                }
+                _ => out.push(section.borrowed()),
+            }
+        }
+        Ok(join(&out))
+    }
+}
+
+/// An engine for code that runs once: whatever compiles fastest.
+fn engine() -> Result<Engine> {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::None)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
+        .generate_address_map(false)
+        .memory_init_cow(false)
+        .wasm_wide_arithmetic(true)
+        .wasm_custom_page_sizes(true);
+    Engine::new(&config).map_err(boxed).context("the engine cannot be set up")
+}
+
+/// The instance whose state wizer reads.
+struct State {
+    store: Store<()>,
+    instance: Instance,
+}
+
+impl State {
+    fn memory(&mut self, name: &str) -> Result<Memory> {
+        let memory = self.instance.get_memory(&mut self.store, name);
+        memory.with_context(|| format!("the instrumented module has no {name}"))
+    }
+
+    fn sizes(&mut self, memories: usize) -> Result<Vec<usize>> {
+        (0..memories)
+            .map(|index| Ok(self.memory(&memory_name(index))?.data_size(&self.store)))
+            .collect()
+    }
+}
+
+impl InstanceState for State {
+    async fn global_get(&mut self, name: &str, _: ValType) -> SnapshotVal {
+        let global = self.instance.get_global(&mut self.store, name);
+        match global.map(|global| global.get(&mut self.store)) {
+            Some(Val::I32(value)) => SnapshotVal::I32(value),
+            Some(Val::I64(value)) => SnapshotVal::I64(value),
+            Some(Val::F32(value)) => SnapshotVal::F32(value),
+            Some(Val::F64(value)) => SnapshotVal::F64(value),
+            Some(Val::V128(value)) => SnapshotVal::V128(value.as_u128()),
+            other => unreachable!("wizer exported {name} as a number, found {other:?}"),
+        }
+    }
+
+    async fn memory_contents(&mut self, name: &str, contents: impl FnOnce(&[u8]) + Send) {
+        let memory = self.instance.get_memory(&mut self.store, name);
+        let memory = memory.unwrap_or_else(|| unreachable!("wizer exported {name}"));
+        contents(memory.data(&self.store));
+    }
+}
+
+/// The name under which wizer exports a memory.
+fn memory_name(index: usize) -> String {
+    format!("__wizer_memory_{index}")
+}
+
+fn boxed(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::Error::from_boxed(error.into())
+}
+
+/// The result of a future that never waits.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("nothing here waits"),
+    }
+}
+
+const PAGE: usize = 4096;
+
+/// Copies page by page what differs: pages that stay zero are never touched,
+/// so they take no memory.
+fn copy(from: &[u8], to: &mut [u8]) {
+    for (to, from) in to[..from.len()].chunks_mut(PAGE).zip(from.chunks(PAGE)) {
+        if to != from {
+            to.copy_from_slice(from);
+        }
+    }
+}
+
+/// Zeroes what is not zero already, for the same reason.
+fn zero(bytes: &mut [u8]) {
+    for page in bytes.chunks_mut(PAGE) {
+        if page.iter().any(|byte| *byte != 0) {
+            page.fill(0);
+        }
+    }
+}
