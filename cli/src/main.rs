@@ -1,3 +1,20 @@
-//! stub
+//! The `monaka` command.
+
+mod cmd;
+mod json;
+mod mapdir;
 mod module;
-fn main() {}
+mod output;
+mod report;
+mod scan;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    cmd::Cli::parse().run().unwrap_or_else(|error| {
+        report::error(&error);
+        ExitCode::FAILURE
+    })
+}

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use monaka_vfs_core::witx;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, Export, ExternalKind,
-    FuncType, FunctionBody, Import, MemoryType, Name, NameSectionReader, Operator, Parser, Payload,
-    ProducersSectionReader, TypeRef, ValType, Validator, WasmFeatures,
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, Export,
+    ExternalKind, FuncType, FunctionBody, Import, MemoryType, Name, NameSectionReader, Operator,
+    Parser, Payload, ProducersSectionReader, TypeRef, ValType, Validator, WasmFeatures,
 };
 
 use super::refusal::Refusal;
@@ -18,6 +18,15 @@ use super::refusal::Refusal;
 /// The features that monaka's engine compiles.
 pub(crate) fn engine_features() -> WasmFeatures {
     WasmFeatures::WASM3 | WasmFeatures::WIDE_ARITHMETIC | WasmFeatures::CUSTOM_PAGE_SIZES
+}
+
+/// Refuses bytes that are no core module, saying what they are instead.
+pub(crate) fn recognise(wasm: &[u8]) -> Result<(), Refusal> {
+    match () {
+        () if Parser::is_core_wasm(wasm) => Ok(()),
+        () if Parser::is_component(wasm) => Err(Refusal::Component),
+        () => Err(Refusal::NotWasm(looks_like(wasm))),
+    }
 }
 
 /// A data segment.
@@ -80,13 +89,7 @@ pub(crate) struct Code {
 impl<'a> Module<'a> {
     /// Reads `wasm`. Refuses only what is not a core module at all.
     pub(crate) fn parse(wasm: &'a [u8]) -> Result<Module<'a>, Refusal> {
-        if !Parser::is_core_wasm(wasm) {
-            return Err(if Parser::is_component(wasm) {
-                Refusal::Component
-            } else {
-                Refusal::NotWasm(looks_like(wasm))
-            });
-        }
+        recognise(wasm)?;
         let mut module = Module {
             wasm,
             types: Vec::new(),
@@ -181,7 +184,11 @@ impl<'a> Module<'a> {
                     let element = element?;
                     let functions = functions_of(element.items)?;
                     self.named.extend(functions.iter().flatten());
-                    let ElementKind::Active { table_index, offset_expr } = element.kind else {
+                    let ElementKind::Active {
+                        table_index,
+                        offset_expr,
+                    } = element.kind
+                    else {
                         continue;
                     };
                     if table_index.unwrap_or(0) != 0 {
@@ -199,7 +206,10 @@ impl<'a> Module<'a> {
                     let segment = segment?;
                     let place = match segment.kind {
                         DataKind::Passive => None,
-                        DataKind::Active { memory_index, offset_expr } => {
+                        DataKind::Active {
+                            memory_index,
+                            offset_expr,
+                        } => {
                             let offset = self.constant(&offset_expr)?;
                             if offset.is_none() {
                                 self.float("data", index);
@@ -207,7 +217,10 @@ impl<'a> Module<'a> {
                             offset.map(|offset| (memory_index, offset))
                         }
                     };
-                    self.data.push(DataSegment { place, bytes: segment.data });
+                    self.data.push(DataSegment {
+                        place,
+                        bytes: segment.data,
+                    });
                 }
             }
             // A damaged custom section is no reason to refuse a module.
@@ -222,7 +235,8 @@ impl<'a> Module<'a> {
     }
 
     fn float(&mut self, kind: &'static str, index: u32) {
-        self.floating.get_or_insert(Refusal::SegmentOffset { kind, index });
+        self.floating
+            .get_or_insert(Refusal::SegmentOffset { kind, index });
     }
 
     fn fill_slots(&mut self, segment: u32, offset: u32, functions: &[Option<u32>]) {
@@ -250,9 +264,10 @@ impl<'a> Module<'a> {
             let value = match op {
                 Operator::I32Const { value } => Some(u64::from(value as u32)),
                 Operator::I64Const { value } => Some(value as u64),
-                Operator::GlobalGet { global_index } => {
-                    self.globals.get(global_index as usize).and_then(|global| global.value)
-                }
+                Operator::GlobalGet { global_index } => self
+                    .globals
+                    .get(global_index as usize)
+                    .and_then(|global| global.value),
                 Operator::I32Add | Operator::I32Sub | Operator::I32Mul => {
                     binary(&mut stack, |a, b| {
                         let (a, b) = (a as u32, b as u32);
@@ -289,27 +304,37 @@ impl<'a> Module<'a> {
 
     /// The imported functions with their indices.
     pub(crate) fn function_imports(&self) -> impl Iterator<Item = (u32, &Import<'a>)> {
-        let functions = self.imports.iter().filter(|import| {
-            matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_))
-        });
+        let functions = self
+            .imports
+            .iter()
+            .filter(|import| matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)));
         (0..).zip(functions)
     }
 
     /// The first global that holds a reference and may change.
     fn reference_global(&self) -> Option<u32> {
-        let at = self.globals.iter().position(|global| global.mutable && global.reference);
+        let at = self
+            .globals
+            .iter()
+            .position(|global| global.mutable && global.reference);
         at.map(|index| index as u32)
     }
 
     /// Refuses a module that is not valid, or that this engine cannot compile.
     pub(crate) fn validate(&self) -> Result<(), Refusal> {
-        let Err(error) = Validator::new_with_features(engine_features()).validate_all(self.wasm) else {
+        let Err(error) = Validator::new_with_features(engine_features()).validate_all(self.wasm)
+        else {
             return Ok(());
         };
-        if let Err(error) = Validator::new_with_features(WasmFeatures::all()).validate_all(self.wasm) {
+        if let Err(error) =
+            Validator::new_with_features(WasmFeatures::all()).validate_all(self.wasm)
+        {
             return Err(Refusal::Malformed(error.to_string()));
         }
-        let at = self.bodies.iter().position(|body| body.range().contains(&error.offset()));
+        let at = self
+            .bodies
+            .iter()
+            .position(|body| body.range().contains(&error.offset()));
         Err(Refusal::Feature {
             what: error.message().to_string(),
             function: at.map(|at| self.function_name(self.imported_functions + at as u32)),
@@ -410,7 +435,10 @@ impl<'a> Module<'a> {
                     }
                 }
                 Operator::MemoryInit { data_index, .. }
-                | Operator::ArrayNewData { array_data_index: data_index, .. } => {
+                | Operator::ArrayNewData {
+                    array_data_index: data_index,
+                    ..
+                } => {
                     code.segments = code.segments.max(data_index + 1);
                 }
                 op => {
@@ -431,7 +459,11 @@ impl<'a> Module<'a> {
             _ => None,
         });
         functions
-            .find_map(|map| map.into_iter().flatten().find(|name| name.index == function))
+            .find_map(|map| {
+                map.into_iter()
+                    .flatten()
+                    .find(|name| name.index == function)
+            })
             .map_or(format!("{function}"), |name| format!("`{}`", name.name))
     }
 
@@ -440,10 +472,14 @@ impl<'a> Module<'a> {
     pub(crate) fn initial_memories(&self) -> Result<Vec<Vec<u8>>, Refusal> {
         let mut ends = vec![0usize; self.memories.len()];
         for (index, segment) in self.data.iter().enumerate() {
-            let Some((memory, address)) = segment.place else { continue };
+            let Some((memory, address)) = segment.place else {
+                continue;
+            };
             let outside = || Refusal::SegmentBounds(index as u32);
             let ty = self.memories.get(memory as usize).ok_or_else(outside)?;
-            let end = address.checked_add(segment.bytes.len() as u64).ok_or_else(outside)?;
+            let end = address
+                .checked_add(segment.bytes.len() as u64)
+                .ok_or_else(outside)?;
             if end > memory_size(ty) {
                 return Err(outside());
             }
@@ -454,7 +490,8 @@ impl<'a> Module<'a> {
         for segment in &self.data {
             if let Some((memory, address)) = segment.place {
                 let at = address as usize;
-                memories[memory as usize][at..at + segment.bytes.len()].copy_from_slice(segment.bytes);
+                memories[memory as usize][at..at + segment.bytes.len()]
+                    .copy_from_slice(segment.bytes);
             }
         }
         Ok(memories)
@@ -483,9 +520,10 @@ impl<'a> Module<'a> {
 /// The function of each item; `None` where there is a null or something else.
 fn functions_of(items: ElementItems<'_>) -> Result<Vec<Option<u32>>, BinaryReaderError> {
     match items {
-        ElementItems::Functions(functions) => {
-            functions.into_iter().map(|function| function.map(Some)).collect()
-        }
+        ElementItems::Functions(functions) => functions
+            .into_iter()
+            .map(|function| function.map(Some))
+            .collect(),
         ElementItems::Expressions(_, expressions) => expressions
             .into_iter()
             .map(|expression| {
@@ -562,10 +600,14 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         () if starts(b"PK\x03\x04") => "a zip file",
         () if starts(b"!<arch>\n") => "a library archive (.a)",
         () if starts(b"BC\xc0\xde") => "LLVM bitcode",
-        () if starts(b"(module") || starts(b"(component") => "WebAssembly text; `wat2wasm` makes a module of it",
+        () if starts(b"(module") || starts(b"(component") => {
+            "WebAssembly text; `wat2wasm` makes a module of it"
+        }
         () if starts(b"#!") => "a script",
         () if starts(b"\0asm") => "WebAssembly of an unknown version",
-        () if std::str::from_utf8(&bytes[..bytes.len().min(512)]).is_ok_and(|text| !text.contains('\0')) => {
+        () if std::str::from_utf8(&bytes[..bytes.len().min(512)])
+            .is_ok_and(|text| !text.contains('\0')) =>
+        {
             "a text file"
         }
         () => "something else",

@@ -19,8 +19,8 @@ use monaka_vfs_core::image::format::VERSION;
 use monaka_vfs_core::link::ABI;
 use sha2::{Digest, Sha256};
 use wasmparser::{
-    BinaryReader, DataKind, DataSectionReader, GlobalSectionReader, MemorySectionReader,
-    Operator, ProducersSectionReader,
+    BinaryReader, DataKind, DataSectionReader, GlobalSectionReader, MemorySectionReader, Operator,
+    ProducersSectionReader,
 };
 
 use super::mount::Mounted;
@@ -52,7 +52,11 @@ impl<'m> Finished<'m> {
         flags: u32,
     ) -> Result<Finished<'m>> {
         let snapshot = split(&mounted.wasm)?;
-        let of = |id| find(&snapshot, id).context("the snapshot lacks a section").cloned();
+        let of = |id| {
+            find(&snapshot, id)
+                .context("the snapshot lacks a section")
+                .cloned()
+        };
         let record = ImageRecord {
             format: VERSION,
             abi: ABI,
@@ -96,7 +100,12 @@ impl<'m> Finished<'m> {
             &mut header,
         );
         write_leb(&mut header, record.len());
-        Ok(Finished { sections, header, undo, record })
+        Ok(Finished {
+            sections,
+            header,
+            undo,
+            record,
+        })
     }
 
     /// Writes the module. `copy` writes one file's contents, exactly as long as
@@ -114,15 +123,24 @@ impl<'m> Finished<'m> {
                 continue;
             }
             let len = (section.data.len() + self.header.len()) as u64 + self.record.len();
-            ensure!(u32::try_from(len).is_ok(), "the data section would be larger than 4 GiB");
+            ensure!(
+                u32::try_from(len).is_ok(),
+                "the data section would be larger than 4 GiB"
+            );
             write_header(out, id::DATA, len)?;
             out.write_all(&section.data)?;
             out.write_all(&self.header)?;
-            let mut hashing = Hashing { out: &mut *out, digest: Sha256::new() };
+            let mut hashing = Hashing {
+                out: &mut *out,
+                digest: Sha256::new(),
+            };
             write_image(&mut hashing, image, &mut copy)?;
             self.record.digest = hashing.digest.finalize().into();
         }
-        write_section(out, &Section::custom(packed::SECTION, &self.record.encode()))?;
+        write_section(
+            out,
+            &Section::custom(packed::SECTION, &self.record.encode()),
+        )?;
         write_section(out, &Section::custom(undo::SECTION, &self.undo.encode()))
     }
 }
@@ -147,9 +165,16 @@ fn write_image<S>(
     let mut at = 0;
     for content in &image.contents {
         fill(out, content.offset - at)?;
-        let mut exactly = Exactly { out, left: content.len };
+        let mut exactly = Exactly {
+            out,
+            left: content.len,
+        };
         copy(content.source, content.len, &mut exactly)?;
-        ensure!(exactly.left == 0, "{} bytes of a file are missing", exactly.left);
+        ensure!(
+            exactly.left == 0,
+            "{} bytes of a file are missing",
+            exactly.left
+        );
         at = content.offset + content.len;
     }
     fill(out, image.data_len - at)
@@ -209,12 +234,20 @@ fn memories_before(spliced: &[Section<'_>], mounted: &Mounted) -> Result<Vec<Mem
     let section = find(spliced, id::MEMORY).context("the module has no memory section")?;
     let memories = MemorySectionReader::new(section.reader())?;
     (memories.into_iter().zip(&mounted.changes))
-        .map(|(memory, runs)| Ok(MemoryUndo { minimum: memory?.initial, runs: runs.clone() }))
+        .map(|(memory, runs)| {
+            Ok(MemoryUndo {
+                minimum: memory?.initial,
+                runs: runs.clone(),
+            })
+        })
         .collect()
 }
 
 /// The globals whose initial expression the snapshot replaced.
-fn globals_before(spliced: &[Section<'_>], snapshot: &[Section<'_>]) -> Result<Vec<(u32, Vec<u8>)>> {
+fn globals_before(
+    spliced: &[Section<'_>],
+    snapshot: &[Section<'_>],
+) -> Result<Vec<(u32, Vec<u8>)>> {
     let (Some(old), Some(new)) = (find(spliced, id::GLOBAL), find(snapshot, id::GLOBAL)) else {
         return Ok(Vec::new());
     };
@@ -282,7 +315,11 @@ struct Segment {
 
 impl Segment {
     fn read(data: &wasmparser::Data<'_>) -> Result<Segment> {
-        let DataKind::Active { memory_index, offset_expr } = &data.kind else {
+        let DataKind::Active {
+            memory_index,
+            offset_expr,
+        } = &data.kind
+        else {
             anyhow::bail!("the snapshot has a passive segment");
         };
         let (address, is64) = match offset_expr.get_operators_reader().read()? {
@@ -290,7 +327,12 @@ impl Segment {
             Operator::I64Const { value } => (value as u64, true),
             other => anyhow::bail!("the snapshot has a segment at {other:?}"),
         };
-        Ok(Segment { memory: *memory_index, address, is64, bytes: data.data.to_vec() })
+        Ok(Segment {
+            memory: *memory_index,
+            address,
+            is64,
+            bytes: data.data.to_vec(),
+        })
     }
 
     fn end(&self) -> u64 {
@@ -316,7 +358,8 @@ fn fuse(segments: Vec<Segment>, excess: usize) -> Vec<Segment> {
     for (segment, joined) in segments.into_iter().zip(joined) {
         match out.last_mut() {
             Some(last) if joined => {
-                last.bytes.resize((segment.address - last.address) as usize, 0);
+                last.bytes
+                    .resize((segment.address - last.address) as usize, 0);
                 last.bytes.extend_from_slice(&segment.bytes);
             }
             _ => out.push(segment),
@@ -328,7 +371,9 @@ fn fuse(segments: Vec<Segment>, excess: usize) -> Vec<Segment> {
 /// The producers section with monaka in it, made anew where `old` is missing
 /// or malformed.
 fn producers<'a>(old: Option<&[u8]>) -> Section<'a> {
-    let mut fields = old.and_then(|old| read_producers(old).ok()).unwrap_or_default();
+    let mut fields = old
+        .and_then(|old| read_producers(old).ok())
+        .unwrap_or_default();
     if !fields.iter().any(|(field, _)| field == "processed-by") {
         fields.push(("processed-by".into(), Vec::new()));
     }
@@ -369,12 +414,23 @@ mod tests {
     use super::*;
 
     fn segment(address: u64, len: usize) -> Segment {
-        Segment { memory: 0, address, is64: false, bytes: vec![1; len] }
+        Segment {
+            memory: 0,
+            address,
+            is64: false,
+            bytes: vec![1; len],
+        }
     }
 
     #[test]
     fn the_smallest_gaps_are_fused() {
-        let segments = vec![segment(0, 4), segment(100, 4), segment(110, 4), segment(117, 3), segment(500, 1)];
+        let segments = vec![
+            segment(0, 4),
+            segment(100, 4),
+            segment(110, 4),
+            segment(117, 3),
+            segment(500, 1),
+        ];
         let fused = fuse(segments, 2);
         let places: Vec<(u64, usize)> = fused.iter().map(|s| (s.address, s.bytes.len())).collect();
         assert_eq!(places, [(0, 4), (100, 20), (500, 1)]);
@@ -389,6 +445,9 @@ mod tests {
         let again = producers(Some(payload));
         assert_eq!(first.data, again.data);
         let fields = read_producers(payload).unwrap();
-        assert_eq!(fields[0].1, [("monaka".to_string(), env!("CARGO_PKG_VERSION").to_string())]);
+        assert_eq!(
+            fields[0].1,
+            [("monaka".to_string(), env!("CARGO_PKG_VERSION").to_string())]
+        );
     }
 }

@@ -54,10 +54,15 @@ impl Library {
         for record in records.iter().filter(|record| record.id != ROOT) {
             let id = record.id as usize;
             let Some(function) = witx::HOOKS.get(id) else {
-                return Err(Refusal::Library(format!("a record of the unknown call {id}")));
+                return Err(Refusal::Library(format!(
+                    "a record of the unknown call {id}"
+                )));
             };
             if hooks.insert(id, hook(module, record, function)?).is_some() {
-                return Err(Refusal::Library(format!("two records of {}", function.name)));
+                return Err(Refusal::Library(format!(
+                    "two records of {}",
+                    function.name
+                )));
             }
         }
         Ok(Library {
@@ -127,18 +132,28 @@ fn hook(module: &Module<'_>, record: &Record, function: &witx::Function) -> Resu
     let ours = slot(module, record.functions[0], name)?;
     let host = slot(module, record.functions[1], name)?;
     if module.function_type(ours.function) != module.function_type(host.function) {
-        return Err(Refusal::Library(format!("its {name} has another type than the host's")));
+        return Err(Refusal::Library(format!(
+            "its {name} has another type than the host's"
+        )));
     }
     if host.function == ours.function {
-        return Ok(Hook { ours: ours.function, host: None });
+        return Ok(Hook {
+            ours: ours.function,
+            host: None,
+        });
     }
     let is_import = module.function_imports().any(|(index, import)| {
         index == host.function && import.module == witx::MODULE && import.name == name
     });
     if !is_import {
-        return Err(Refusal::Library(format!("its record of {name} does not lead to the host")));
+        return Err(Refusal::Library(format!(
+            "its record of {name} does not lead to the host"
+        )));
     }
-    Ok(Hook { ours: ours.function, host: Some(host) })
+    Ok(Hook {
+        ours: ours.function,
+        host: Some(host),
+    })
 }
 
 fn slot(module: &Module<'_>, slot: u32, what: &str) -> Result<Slot, Refusal> {
@@ -156,6 +171,8 @@ fn root_function(
     let expected = FuncType::new(params.iter().copied(), [ValType::I32]);
     match module.function_type(function) {
         Some(found) if *found == expected => Ok(function),
-        _ => Err(Refusal::Library(format!("its {what} has an unexpected type"))),
+        _ => Err(Refusal::Library(format!(
+            "its {what} has an unexpected type"
+        ))),
     }
 }

@@ -9,11 +9,11 @@ pub(crate) mod finish;
 pub(crate) mod link;
 pub(crate) mod mount;
 pub(crate) mod packed;
+pub(crate) mod program;
 pub(crate) mod refusal;
 pub(crate) mod section;
 pub(crate) mod splice;
 pub(crate) mod undo;
-pub(crate) mod program;
 
 #[cfg(test)]
 mod tests;

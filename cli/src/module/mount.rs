@@ -31,7 +31,11 @@ use super::undo::{Run, changes};
 #[derive(Debug)]
 pub(crate) enum MountError {
     /// The program's memory has no room for the image. All in bytes.
-    TooLarge { needed: u64, size: u64, maximum: u64 },
+    TooLarge {
+        needed: u64,
+        size: u64,
+        maximum: u64,
+    },
     /// The program's own code called the host.
     Called(String),
     /// The library's `mount` answered this.
@@ -61,20 +65,33 @@ impl MountError {
 impl fmt::Display for MountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MountError::TooLarge { needed, size, maximum } => write!(
+            MountError::TooLarge {
+                needed,
+                size,
+                maximum,
+            } => write!(
                 f,
                 "the file system is too large for the program's memory: it needs {needed} bytes; \
                  the memory has {size} and can grow to {maximum}"
             ),
             MountError::Called(import) => {
-                write!(f, "the program's allocator calls {import} while the image is mounted")
+                write!(
+                    f,
+                    "the program's allocator calls {import} while the image is mounted"
+                )
             }
             MountError::Errno(errno) => {
                 let name = Errno::from_raw(*errno).map_or("an unknown errno", Errno::name);
-                write!(f, "the library refused to mount the image: {name} ({errno})")
+                write!(
+                    f,
+                    "the library refused to mount the image: {name} ({errno})"
+                )
             }
             MountError::Room(address) => {
-                write!(f, "the library took room at {address:#x}, which is not within the memory or not aligned")
+                write!(
+                    f,
+                    "the library took room at {address:#x}, which is not within the memory or not aligned"
+                )
             }
         }
     }
@@ -127,7 +144,10 @@ impl Mount<'_> {
         let imports = module.imports().map(|import| {
             let name = format!("{}.{}", import.module(), import.name());
             let ty = import.ty();
-            let ty = ty.func().with_context(|| format!("{name} is not a function"))?.clone();
+            let ty = ty
+                .func()
+                .with_context(|| format!("{name} is not a function"))?
+                .clone();
             let called = move |_: wasmtime::Caller<'_, ()>, _: &[Val], _: &mut [Val]| {
                 Err(wasmtime::Error::from(MountError::Called(name.clone())))
             };
@@ -148,16 +168,26 @@ impl Mount<'_> {
             changed.push(changes(old, &memory.data(&state.store)[..size]));
         }
         let wasm = ready(wizer.snapshot(&cx, &mut state)).map_err(boxed)?;
-        Ok(Mounted { address, wasm, changes: changed })
+        Ok(Mounted {
+            address,
+            wasm,
+            changes: changed,
+        })
     }
 
     /// Calls the library; answers the image's address.
     fn call(&self, state: &mut State) -> Result<u32> {
         let State { store, instance } = state;
-        let reserve = instance.get_typed_func::<(u32, u64), u32>(&mut *store, RESERVE).map_err(boxed)?;
-        let mount = instance.get_typed_func::<(u32, u32, u64, u32), u32>(&mut *store, MOUNT).map_err(boxed)?;
+        let reserve = instance
+            .get_typed_func::<(u32, u64), u32>(&mut *store, RESERVE)
+            .map_err(boxed)?;
+        let mount = instance
+            .get_typed_func::<(u32, u32, u64, u32), u32>(&mut *store, MOUNT)
+            .map_err(boxed)?;
         let tables_len = u32::try_from(self.tables.len())?;
-        let address = reserve.call(&mut *store, (tables_len, self.data_len)).map_err(boxed)?;
+        let address = reserve
+            .call(&mut *store, (tables_len, self.data_len))
+            .map_err(boxed)?;
         let needed = u64::from(tables_len) + self.data_len;
         let memory = state.memory(&memory_name(0))?;
         let size = memory.data_size(&state.store) as u64;
@@ -165,14 +195,20 @@ impl Mount<'_> {
             let ty = memory.ty(&state.store);
             let page = ty.page_size();
             let maximum = ty.maximum().map_or(1 << 32, |pages| pages * page);
-            return Err(MountError::TooLarge { needed, size, maximum }.into());
+            return Err(MountError::TooLarge {
+                needed,
+                size,
+                maximum,
+            }
+            .into());
         }
         let end = u64::from(address) + needed;
         if end > size || !(address as usize).is_multiple_of(ALIGN) {
             return Err(MountError::Room(address).into());
         }
         let room = address as usize..end as usize;
-        memory.data_mut(&mut state.store)[room.clone()][..self.tables.len()].copy_from_slice(self.tables);
+        memory.data_mut(&mut state.store)[room.clone()][..self.tables.len()]
+            .copy_from_slice(self.tables);
         let args = (address, tables_len, self.data_len, self.flags);
         match mount.call(&mut state.store, args).map_err(boxed)? {
             0 => {}
@@ -221,7 +257,9 @@ fn engine() -> Result<Engine> {
         .memory_init_cow(false)
         .wasm_wide_arithmetic(true)
         .wasm_custom_page_sizes(true);
-    Engine::new(&config).map_err(boxed).context("the engine cannot be set up")
+    Engine::new(&config)
+        .map_err(boxed)
+        .context("the engine cannot be set up")
 }
 
 /// The instance whose state wizer reads.
@@ -268,8 +306,12 @@ fn memory_name(index: usize) -> String {
     format!("__wizer_memory_{index}")
 }
 
+/// An error of the engine, or the one of ours that it carries.
 fn boxed(error: wasmtime::Error) -> anyhow::Error {
-    anyhow::Error::from_boxed(error.into())
+    match error.downcast::<MountError>() {
+        Ok(error) => error.into(),
+        Err(error) => anyhow::Error::from_boxed(error.into()),
+    }
 }
 
 /// The result of a future that never waits.

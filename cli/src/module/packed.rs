@@ -57,8 +57,10 @@ impl ImageRecord {
     /// have added fields behind.
     pub(crate) fn decode(payload: &[u8]) -> Option<ImageRecord> {
         let payload: &[u8; Self::SIZE] = payload.get(..Self::SIZE)?.try_into().ok()?;
-        let word = |at: usize| u32::from_le_bytes(payload[at..at + 4].try_into().unwrap_or_default());
-        let long = |at: usize| u64::from_le_bytes(payload[at..at + 8].try_into().unwrap_or_default());
+        let word =
+            |at: usize| u32::from_le_bytes(payload[at..at + 4].try_into().unwrap_or_default());
+        let long =
+            |at: usize| u64::from_le_bytes(payload[at..at + 8].try_into().unwrap_or_default());
         Some(ImageRecord {
             format: word(0),
             abi: word(4),
@@ -100,7 +102,10 @@ impl<'a> Packed<'a> {
         let record = ImageRecord::decode(payload)
             .ok_or_else(|| Refusal::DamagedPack(format!("{SECTION} is too short")))?;
         if (record.format, record.abi) != (VERSION, ABI) {
-            return Err(Refusal::OtherPack { format: record.format, abi: record.abi });
+            return Err(Refusal::OtherPack {
+                format: record.format,
+                abi: record.abi,
+            });
         }
         let image = module.data.last().filter(|segment| {
             segment.place == Some((0, record.address)) && segment.bytes.len() as u64 == record.len()
@@ -108,7 +113,11 @@ impl<'a> Packed<'a> {
         let image = image
             .ok_or_else(|| Refusal::DamagedPack("the image is not where it was put".into()))?
             .bytes;
-        Ok(Some(Packed { wasm, record, image }))
+        Ok(Some(Packed {
+            wasm,
+            record,
+            image,
+        }))
     }
 
     /// The image's tables.
@@ -124,22 +133,29 @@ impl<'a> Packed<'a> {
     /// The module as it was before the image was mounted.
     pub(crate) fn original(&self, module: &Module<'a>) -> Result<Vec<u8>, Refusal> {
         let sections = split(self.wasm).map_err(damaged)?;
-        let payload = sections.iter().find_map(|section| match section.as_custom() {
-            Some((undo::SECTION, payload)) => Some(payload),
-            _ => None,
-        });
+        let payload = sections
+            .iter()
+            .find_map(|section| match section.as_custom() {
+                Some((undo::SECTION, payload)) => Some(payload),
+                _ => None,
+            });
         let payload = payload.ok_or_else(|| damaged(format!("{} is missing", undo::SECTION)))?;
         let undo = Undo::decode(payload).map_err(damaged)?;
         let memories = old_memories(module, &undo)?;
         let mut out = Vec::with_capacity(sections.len());
         for section in &sections {
             out.push(match section.id {
-                id::CUSTOM if section.is_custom(SECTION) || section.is_custom(undo::SECTION) => continue,
+                id::CUSTOM if section.is_custom(SECTION) || section.is_custom(undo::SECTION) => {
+                    continue;
+                }
                 id::MEMORY => old_minimums(section, &undo).map_err(damaged)?,
                 id::GLOBAL => old_globals(section, &undo).map_err(damaged)?,
                 id::DATA_COUNT => {
                     let mut count = Vec::new();
-                    write_leb(&mut count, u64::from(undo.segments) + runs_of(&memories).count() as u64);
+                    write_leb(
+                        &mut count,
+                        u64::from(undo.segments) + runs_of(&memories).count() as u64,
+                    );
                     Section::new(id::DATA_COUNT, count)
                 }
                 id::DATA => old_data(section, module, &undo, &memories).map_err(damaged)?,
@@ -158,30 +174,44 @@ fn damaged(what: impl ToString) -> Refusal {
 /// to be zero.
 fn old_memories(module: &Module<'_>, undo: &Undo) -> Result<Vec<Vec<u8>>, Refusal> {
     if undo.memories.len() != module.memories.len() {
-        return Err(Refusal::DamagedPack("it speaks of another number of memories".into()));
+        return Err(Refusal::DamagedPack(
+            "it speaks of another number of memories".into(),
+        ));
     }
     let sizes: Vec<u64> = (module.memories.iter().zip(&undo.memories))
         .map(|(ty, old)| old.minimum.saturating_mul(page_size(ty)))
         .collect();
     let too_long = |size: u64, ty| size > memory_size(ty);
-    if sizes.iter().zip(&module.memories).any(|(size, ty)| too_long(*size, ty)) {
+    if sizes
+        .iter()
+        .zip(&module.memories)
+        .any(|(size, ty)| too_long(*size, ty))
+    {
         return Err(Refusal::DamagedPack("a memory has shrunk".into()));
     }
     // The image is the last segment.
     let segments = &module.data[..module.data.len() - 1];
     let mut memories: Vec<Vec<u8>> = vec![Vec::new(); sizes.len()];
     for (index, segment) in (0..).zip(segments) {
-        let Some((memory, address)) = segment.place else { continue };
+        let Some((memory, address)) = segment.place else {
+            continue;
+        };
         let outside = || Refusal::SegmentBounds(index);
         let size = *sizes.get(memory as usize).ok_or_else(outside)?;
         let end = address.saturating_add(segment.bytes.len() as u64).min(size);
         let kept = end.saturating_sub(address) as usize;
-        put(&mut memories[memory as usize], address.min(size) as usize, &segment.bytes[..kept]);
+        put(
+            &mut memories[memory as usize],
+            address.min(size) as usize,
+            &segment.bytes[..kept],
+        );
     }
     for ((bytes, old), size) in memories.iter_mut().zip(&undo.memories).zip(&sizes) {
         for run in &old.runs {
             if run.end() > *size {
-                return Err(Refusal::DamagedPack("a change lies outside its memory".into()));
+                return Err(Refusal::DamagedPack(
+                    "a change lies outside its memory".into(),
+                ));
             }
             match &run.old {
                 Old::Bytes(old) => put(bytes, run.address as usize, old),
@@ -206,7 +236,10 @@ fn put(memory: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 
 fn old_minimums<'a>(section: &Section<'_>, undo: &Undo) -> Result<Section<'a>> {
     let mut memories = wasm_encoder::MemorySection::new();
-    for (memory, old) in MemorySectionReader::new(section.reader())?.into_iter().zip(&undo.memories) {
+    for (memory, old) in MemorySectionReader::new(section.reader())?
+        .into_iter()
+        .zip(&undo.memories)
+    {
         let mut memory = wasm_encoder::MemoryType::from(memory?);
         memory.minimum = old.minimum;
         memories.memory(memory);

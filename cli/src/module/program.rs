@@ -28,7 +28,11 @@ pub(crate) struct Program<'a> {
 impl<'a> Program<'a> {
     /// Looks at the module (as it is before any pack) and sends what goes
     /// around the library to it. Nothing runs.
-    pub(crate) fn new(wasm: &'a [u8], module: &Module<'a>, allow_host_dirs: bool) -> Result<Program<'a>> {
+    pub(crate) fn new(
+        wasm: &'a [u8],
+        module: &Module<'a>,
+        allow_host_dirs: bool,
+    ) -> Result<Program<'a>> {
         module.check_state()?;
         let memories = module.initial_memories()?;
         let library = Library::find(module, &memories[0])?;

@@ -17,7 +17,10 @@ pub(crate) enum Refusal {
     /// Not valid under any feature set.
     Malformed(String),
     /// Valid, but the engine that mounts the image cannot compile it.
-    Feature { what: String, function: Option<String> },
+    Feature {
+        what: String,
+        function: Option<String>,
+    },
     /// It defines no memory.
     NoMemory,
     /// The memory comes from outside.
@@ -29,7 +32,10 @@ pub(crate) enum Refusal {
     /// A table, global or tag comes from outside.
     ImportedState { kind: &'static str, name: String },
     /// No record of the library was found.
-    NotLinked { language: Option<String>, dialect: Option<String> },
+    NotLinked {
+        language: Option<String>,
+        dialect: Option<String>,
+    },
     /// The library speaks another ABI; its number.
     OtherAbi(u32),
     /// Records of the library contradict each other or the module.
@@ -37,11 +43,18 @@ pub(crate) enum Refusal {
     /// An import of a WASI module that monaka does not know.
     UnknownImport(String),
     /// An import whose type is not the one WASI gives it.
-    ImportType { name: String, found: String, expected: String },
+    ImportType {
+        name: String,
+        found: String,
+        expected: String,
+    },
     /// An import is called around the library, and its replacement is not linked.
     HookNotLinked(&'static str),
     /// An instruction whose effect a snapshot cannot hold.
-    Instruction { instruction: &'static str, function: String },
+    Instruction {
+        instruction: &'static str,
+        function: String,
+    },
     /// A global that a snapshot cannot hold.
     ReferenceGlobal(u32),
     /// A segment whose place is only known at run time.
@@ -143,7 +156,10 @@ impl fmt::Display for Refusal {
             Refusal::Component => f.write_str("it is a WebAssembly component, not a core module"),
             Refusal::Malformed(error) => write!(f, "it is not a valid module: {error}"),
             Refusal::Feature { what, function } => {
-                write!(f, "it needs a WebAssembly feature that monaka's engine lacks: {what}")?;
+                write!(
+                    f,
+                    "it needs a WebAssembly feature that monaka's engine lacks: {what}"
+                )?;
                 match function {
                     Some(function) => write!(f, ", in function {function}"),
                     None => Ok(()),
@@ -167,28 +183,53 @@ impl fmt::Display for Refusal {
                 "it is linked with a libmonaka_vfs.a of ABI {found}; this monaka speaks ABI {}",
                 link::ABI
             ),
-            Refusal::Library(what) => write!(f, "the libmonaka_vfs.a inside it is inconsistent: {what}"),
-            Refusal::UnknownImport(name) => write!(f, "it imports {name}, which monaka does not know"),
-            Refusal::ImportType { name, found, expected } => {
-                write!(f, "it imports {name} as {found}; WASI Preview 1 has {expected}")
+            Refusal::Library(what) => {
+                write!(f, "the libmonaka_vfs.a inside it is inconsistent: {what}")
+            }
+            Refusal::UnknownImport(name) => {
+                write!(f, "it imports {name}, which monaka does not know")
+            }
+            Refusal::ImportType {
+                name,
+                found,
+                expected,
+            } => {
+                write!(
+                    f,
+                    "it imports {name} as {found}; WASI Preview 1 has {expected}"
+                )
             }
             Refusal::HookNotLinked(name) => write!(
                 f,
                 "it calls wasi_snapshot_preview1.{name} directly, and the library's {name} is not linked in"
             ),
-            Refusal::Instruction { instruction, function } => write!(
+            Refusal::Instruction {
+                instruction,
+                function,
+            } => write!(
                 f,
                 "function {function} uses {instruction}, whose effect cannot be kept in a snapshot"
             ),
             Refusal::ReferenceGlobal(index) => {
-                write!(f, "global {index} is a mutable reference, which cannot be kept in a snapshot")
+                write!(
+                    f,
+                    "global {index} is a mutable reference, which cannot be kept in a snapshot"
+                )
             }
             Refusal::SegmentOffset { kind, index } => {
-                write!(f, "the place of {kind} segment {index} is only known at run time")
+                write!(
+                    f,
+                    "the place of {kind} segment {index} is only known at run time"
+                )
             }
-            Refusal::SegmentBounds(index) => write!(f, "data segment {index} lies outside its memory"),
+            Refusal::SegmentBounds(index) => {
+                write!(f, "data segment {index} lies outside its memory")
+            }
             Refusal::DataSegments(count) => {
-                write!(f, "it would have {count} data segments; engines take 100000")
+                write!(
+                    f,
+                    "it would have {count} data segments; engines take 100000"
+                )
             }
             Refusal::OtherPack { format, abi } => write!(
                 f,
@@ -196,10 +237,12 @@ impl fmt::Display for Refusal {
                 monaka_vfs_core::image::format::VERSION,
                 link::ABI
             ),
-            Refusal::DamagedPack(what) => write!(f, "what an earlier pack recorded in it is damaged: {what}"),
-            Refusal::HostDirsGone => f.write_str(
-                "an earlier pack removed the imports that --allow-host-dirs needs",
-            ),
+            Refusal::DamagedPack(what) => {
+                write!(f, "what an earlier pack recorded in it is damaged: {what}")
+            }
+            Refusal::HostDirsGone => {
+                f.write_str("an earlier pack removed the imports that --allow-host-dirs needs")
+            }
         }
     }
 }

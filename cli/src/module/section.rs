@@ -98,7 +98,10 @@ pub(crate) fn split(wasm: &[u8]) -> Result<Vec<Section<'_>>> {
 
 /// Puts a module together.
 pub(crate) fn join(sections: &[Section<'_>]) -> Vec<u8> {
-    let size = sections.iter().map(|section| section.data.len() + 6).sum::<usize>();
+    let size = sections
+        .iter()
+        .map(|section| section.data.len() + 6)
+        .sum::<usize>();
     let mut wasm = Vec::with_capacity(PREAMBLE.len() + size);
     wasm.extend_from_slice(&PREAMBLE);
     for section in sections {

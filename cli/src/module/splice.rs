@@ -64,7 +64,10 @@ pub(crate) fn apply<'a>(
     splice: &Splice,
 ) -> Result<Spliced<'a>> {
     if splice.removed.is_empty() && splice.redirected.is_empty() {
-        return Ok(Spliced { sections, notes: Vec::new() });
+        return Ok(Spliced {
+            sections,
+            notes: Vec::new(),
+        });
     }
     let mut remap = Remap::new(functions, splice);
     let mut out = Vec::with_capacity(sections.len());
@@ -99,7 +102,9 @@ pub(crate) fn apply<'a>(
                 Err(_) => notes.push("dropped the name section: it is malformed".to_string()),
             }
         } else if speaks_of_indices(name) || moved && speaks_of_positions(name) {
-            notes.push(format!("dropped the section {name}: function bodies have changed"));
+            notes.push(format!(
+                "dropped the section {name}: function bodies have changed"
+            ));
         } else {
             kept.push(section);
         }
@@ -107,7 +112,10 @@ pub(crate) fn apply<'a>(
     if cfg!(any(test, debug_assertions)) {
         debug_assert_valid(&join(&kept), "the spliced module");
     }
-    Ok(Spliced { sections: kept, notes })
+    Ok(Spliced {
+        sections: kept,
+        notes,
+    })
 }
 
 /// Object-file sections and hints name functions by their index.
@@ -134,7 +142,11 @@ struct Dangling(u32);
 
 impl fmt::Display for Dangling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "function {} is still referred to but has no replacement", self.0)
+        write!(
+            f,
+            "function {} is still referred to but has no replacement",
+            self.0
+        )
     }
 }
 
@@ -164,7 +176,11 @@ impl<'s> Remap<'s> {
                 false => next.next(),
             })
             .collect();
-        Remap { splice, defined, literally: false }
+        Remap {
+            splice,
+            defined,
+            literally: false,
+        }
     }
 
     fn reference(&self, function: u32) -> Result<u32, Dangling> {
@@ -224,7 +240,10 @@ impl<'s> Remap<'s> {
             let element = element?;
             let items = self.items(segment, element.items)?;
             match element.kind {
-                ElementKind::Active { table_index, offset_expr } => {
+                ElementKind::Active {
+                    table_index,
+                    offset_expr,
+                } => {
                     let offset = self.const_expr(offset_expr)?;
                     elements.active(table_index, &offset, items);
                 }
@@ -239,7 +258,11 @@ impl<'s> Remap<'s> {
         Ok(Some(encoded(id::ELEMENT, &elements)))
     }
 
-    fn items(&mut self, segment: u32, items: ElementItems<'_>) -> Result<wasm_encoder::Elements<'static>> {
+    fn items(
+        &mut self,
+        segment: u32,
+        items: ElementItems<'_>,
+    ) -> Result<wasm_encoder::Elements<'static>> {
         Ok(match items {
             ElementItems::Functions(functions) => {
                 let mut new = Vec::with_capacity(functions.count() as usize);
@@ -316,7 +339,9 @@ struct RawSubsections<'a> {
 
 impl<'a> RawSubsections<'a> {
     fn new(payload: &'a [u8]) -> RawSubsections<'a> {
-        RawSubsections { reader: wasmparser::BinaryReader::new(payload, 0) }
+        RawSubsections {
+            reader: wasmparser::BinaryReader::new(payload, 0),
+        }
     }
 
     fn read(&mut self) -> Result<(u8, &'a [u8]), BinaryReaderError> {
@@ -389,7 +414,11 @@ fn code(data: &[u8], remap: &Remap<'_>) -> Result<Code> {
             if value != function_index {
                 // All three opcodes are one byte.
                 let at = at + 1;
-                patches.push(Patch { at, width: leb_width(&data[at..]), value });
+                patches.push(Patch {
+                    at,
+                    width: leb_width(&data[at..]),
+                    value,
+                });
             }
         }
     }
@@ -417,7 +446,10 @@ fn code(data: &[u8], remap: &Remap<'_>) -> Result<Code> {
         write_leb(&mut out, body.len() as u64);
         out.extend_from_slice(&body);
     }
-    Ok(Code { data: out, moved: true })
+    Ok(Code {
+        data: out,
+        moved: true,
+    })
 }
 
 #[cfg(test)]
@@ -511,7 +543,12 @@ mod tests {
     #[test]
     fn sections_of_function_indices_are_dropped_with_a_note() {
         let (wasm, notes) = splice_of(MODULE, &gone_to_ours());
-        assert!(!split(&wasm).unwrap().iter().any(|s| s.is_custom("metadata.code.branch_hint")));
+        assert!(
+            !split(&wasm)
+                .unwrap()
+                .iter()
+                .any(|s| s.is_custom("metadata.code.branch_hint"))
+        );
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert!(notes[0].contains("metadata.code.branch_hint"), "{notes:?}");
     }
@@ -519,7 +556,10 @@ mod tests {
     #[test]
     fn a_removed_import_needs_a_replacement_where_it_is_used() {
         let wasm = wat::parse_str(MODULE).unwrap();
-        let splice = Splice { removed: [0].into(), ..Splice::default() };
+        let splice = Splice {
+            removed: [0].into(),
+            ..Splice::default()
+        };
         let Err(error) = apply(split(&wasm).unwrap(), 5, &splice) else {
             panic!("a dangling reference went through");
         };
@@ -531,15 +571,23 @@ mod tests {
         // 200 functions push the last one's index to two bytes; after removing
         // an import, a call of function 128 becomes one of 127 in two bytes.
         let many = "(func)".repeat(127);
-        let wat = format!(r#"(module (import "a" "b" (func)) {many} (func $last) (func (call $last)))"#);
+        let wat =
+            format!(r#"(module (import "a" "b" (func)) {many} (func $last) (func (call $last)))"#);
         let wasm = wat::parse_str(&wat).unwrap();
-        let splice = Splice { removed: [0].into(), ..Splice::default() };
+        let splice = Splice {
+            removed: [0].into(),
+            ..Splice::default()
+        };
         let spliced = apply(split(&wasm).unwrap(), 130, &splice).unwrap();
         let sections = split(&wasm).unwrap();
         let before = find(&sections, id::CODE).unwrap();
         let after = find(&spliced.sections, id::CODE).unwrap();
         assert_eq!(before.data.len(), after.data.len());
-        assert!(after.data.ends_with(&[0x10, 0xff, 0x00, 0x0b]), "{:?}", &after.data[after.data.len() - 6..]);
+        assert!(
+            after.data.ends_with(&[0x10, 0xff, 0x00, 0x0b]),
+            "{:?}",
+            &after.data[after.data.len() - 6..]
+        );
         assert!(spliced.notes.is_empty());
     }
 
@@ -550,12 +598,22 @@ mod tests {
             r#"(module (import "a" "b" (func $b)) (func (call $b)) {many} (func $ours)
             (func (call $b)) (@custom ".debug_info" "x") (@custom "keep" "y"))"#
         );
-        let splice = Splice { redirected: [(0, 202)].into(), ..Splice::default() };
+        let splice = Splice {
+            redirected: [(0, 202)].into(),
+            ..Splice::default()
+        };
         let (wasm, notes) = splice_of(&wat, &splice);
         let sections = split(&wasm).unwrap();
-        assert!(!sections.iter().any(|section| section.is_custom(".debug_info")));
+        assert!(
+            !sections
+                .iter()
+                .any(|section| section.is_custom(".debug_info"))
+        );
         assert!(sections.iter().any(|section| section.is_custom("keep")));
-        assert_eq!(notes, ["dropped the section .debug_info: function bodies have changed"]);
+        assert_eq!(
+            notes,
+            ["dropped the section .debug_info: function bodies have changed"]
+        );
     }
 
     #[test]

@@ -71,24 +71,40 @@ pub(crate) fn program(abi: u32, more: &str) -> String {
 }
 
 fn meta() -> Meta {
-    Meta { mtime: 1, executable: false }
+    Meta {
+        mtime: 1,
+        executable: false,
+    }
 }
 
 fn tree(files: &[(&str, &'static [u8])]) -> Tree<&'static [u8]> {
     let mut tree = Tree::new(meta());
     for (name, contents) in files {
-        tree.add_file(NodeId::ROOT, name.as_bytes(), meta(), contents.len() as u64, *contents).unwrap();
+        tree.add_file(
+            NodeId::ROOT,
+            name.as_bytes(),
+            meta(),
+            contents.len() as u64,
+            *contents,
+        )
+        .unwrap();
     }
     tree.add_preopen(b"/", NodeId::ROOT).unwrap();
     tree
 }
 
-fn pack_image(wasm: &[u8], image: &Written<'_, &[u8]>, allow_host_dirs: bool) -> anyhow::Result<Vec<u8>> {
+fn pack_image(
+    wasm: &[u8],
+    image: &Written<'_, &[u8]>,
+    allow_host_dirs: bool,
+) -> anyhow::Result<Vec<u8>> {
     let module = Module::parse(wasm)?;
     let program = Program::new(wasm, &module, allow_host_dirs)?;
     let mounted = program.mount(image)?;
     let mut out = Vec::new();
-    program.write(&mut out, &mounted, image, |source, _, out| Ok(out.write_all(source)?))?;
+    program.write(&mut out, &mounted, image, |source, _, out| {
+        Ok(out.write_all(source)?)
+    })?;
     debug_assert_valid(&out, "the packed module");
     wasmparser::Validator::new().validate_all(&out)?;
     Ok(out)
@@ -105,7 +121,11 @@ fn refusal(wat: &str) -> Refusal {
 
 fn imports(wasm: &[u8]) -> Vec<String> {
     let module = Module::parse(wasm).unwrap();
-    module.imports.iter().map(|import| format!("{}.{}", import.module, import.name)).collect()
+    module
+        .imports
+        .iter()
+        .map(|import| format!("{}.{}", import.module, import.name))
+        .collect()
 }
 
 const FILES: &[(&str, &[u8])] = &[("a", b"first"), ("empty", b""), ("z", b"a longer file")];
@@ -120,12 +140,16 @@ fn the_image_stands_where_it_was_mounted() {
     assert_eq!(packed.tables(), image.tables);
     for content in &image.contents {
         let at = content.offset as usize;
-        assert_eq!(&packed.data()[at..at + content.len as usize], *content.source);
+        assert_eq!(
+            &packed.data()[at..at + content.len as usize],
+            *content.source
+        );
     }
     let digest: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(
         <sha2::Sha256 as sha2::Digest>::new(),
         packed.image,
-    )).into();
+    ))
+    .into();
     assert_eq!(packed.record.digest, digest);
     let memory = module.initial_memories().unwrap().remove(0);
     assert_eq!(memory[2000], 4, "mount has seen the four inodes");
@@ -138,12 +162,25 @@ fn no_file_system_import_is_left() {
     let out = pack(&program(ABI, ""), &tree(FILES).validate().unwrap()).unwrap();
     assert_eq!(
         imports(&out),
-        ["wasi_snapshot_preview1.fd_write", "wasi_snapshot_preview1.clock_time_get", "env.hello"]
+        [
+            "wasi_snapshot_preview1.fd_write",
+            "wasi_snapshot_preview1.clock_time_get",
+            "env.hello"
+        ]
     );
     let module = Module::parse(&out).unwrap();
-    assert!(!module.walk().unwrap().direct.contains(&0), "fd_write is only reached through the table");
-    assert_eq!(module.slots[&4].function, 0, "the library still reaches fd_write");
-    assert_eq!(module.slots[&6].function, module.slots[&5].function, "path_open is the library's");
+    assert!(
+        !module.walk().unwrap().direct.contains(&0),
+        "fd_write is only reached through the table"
+    );
+    assert_eq!(
+        module.slots[&4].function, 0,
+        "the library still reaches fd_write"
+    );
+    assert_eq!(
+        module.slots[&6].function, module.slots[&5].function,
+        "path_open is the library's"
+    );
     let exports: Vec<&str> = module.exports.iter().map(|export| export.name).collect();
     assert_eq!(exports, ["memory", "_start"]);
 }
@@ -157,13 +194,22 @@ fn with_host_directories_the_library_keeps_its_imports() {
     let module = Module::parse(&out).unwrap();
     assert_eq!(module.slots[&6].function, 0);
     assert!(module.walk().unwrap().direct.is_empty());
-    assert!(Packed::open(&out, &module).unwrap().unwrap().record.host_dirs());
+    assert!(
+        Packed::open(&out, &module)
+            .unwrap()
+            .unwrap()
+            .record
+            .host_dirs()
+    );
 }
 
 #[test]
 fn packing_is_deterministic() {
     let valid = tree(FILES).validate().unwrap();
-    assert_eq!(pack(&program(ABI, ""), &valid).unwrap(), pack(&program(ABI, ""), &valid).unwrap());
+    assert_eq!(
+        pack(&program(ABI, ""), &valid).unwrap(),
+        pack(&program(ABI, ""), &valid).unwrap()
+    );
 }
 
 #[test]
@@ -186,7 +232,9 @@ fn packing_twice_is_packing_once_with_both() {
         let packed = Packed::open(&first, &module).unwrap().unwrap();
         let original = packed.original(&module).unwrap();
         debug_assert_valid(&original, "the module before the pack");
-        wasmparser::Validator::new().validate_all(&original).unwrap();
+        wasmparser::Validator::new()
+            .validate_all(&original)
+            .unwrap();
         let twice = pack_image(&original, &write(&both).unwrap(), false).unwrap();
         assert_eq!(once == twice, true, "with {more}");
     }
@@ -197,8 +245,15 @@ fn the_state_before_the_mount_comes_back() {
     let wasm = wat::parse_str(program(ABI, "")).unwrap();
     let first = pack(&program(ABI, ""), &tree(FILES).validate().unwrap()).unwrap();
     let module = Module::parse(&first).unwrap();
-    let original = Packed::open(&first, &module).unwrap().unwrap().original(&module).unwrap();
-    let (old, new) = (Module::parse(&wasm).unwrap(), Module::parse(&original).unwrap());
+    let original = Packed::open(&first, &module)
+        .unwrap()
+        .unwrap()
+        .original(&module)
+        .unwrap();
+    let (old, new) = (
+        Module::parse(&wasm).unwrap(),
+        Module::parse(&original).unwrap(),
+    );
     let trimmed = |module: &Module<'_>| {
         let mut memory = module.initial_memories().unwrap().remove(0);
         while memory.last() == Some(&0) {
@@ -208,16 +263,27 @@ fn the_state_before_the_mount_comes_back() {
     };
     assert_eq!(trimmed(&old) == trimmed(&new), true);
     assert_eq!(old.memories, new.memories);
-    let globals = |wasm: &[u8]| find(&split(wasm).unwrap(), id::GLOBAL).unwrap().data.to_vec();
+    let globals = |wasm: &[u8]| {
+        find(&split(wasm).unwrap(), id::GLOBAL)
+            .unwrap()
+            .data
+            .to_vec()
+    };
     assert_eq!(globals(&wasm), globals(&original));
 }
 
 #[test]
 fn an_image_too_large_says_the_sizes() {
     let mut tree = tree(&[]);
-    tree.add_file(NodeId::ROOT, b"big", meta(), 20 << 20, b"" as &[u8]).unwrap();
+    tree.add_file(NodeId::ROOT, b"big", meta(), 20 << 20, b"" as &[u8])
+        .unwrap();
     let error = pack(&program(ABI, ""), &tree.validate().unwrap()).expect_err("it was packed");
-    let Some(MountError::TooLarge { needed, size, maximum }) = error.downcast_ref() else {
+    let Some(MountError::TooLarge {
+        needed,
+        size,
+        maximum,
+    }) = error.downcast_ref()
+    else {
         panic!("{error:#}");
     };
     assert!(*needed > 20 << 20);
@@ -228,7 +294,8 @@ fn an_image_too_large_says_the_sizes() {
 fn a_file_of_another_length_is_an_error() {
     for contents in [b"four".as_slice(), b"sixsix"] {
         let mut tree = tree(&[]);
-        tree.add_file(NodeId::ROOT, b"five", meta(), 5, contents).unwrap();
+        tree.add_file(NodeId::ROOT, b"five", meta(), 5, contents)
+            .unwrap();
         pack(&program(ABI, ""), &tree.validate().unwrap()).expect_err("it was packed");
     }
 }
@@ -345,9 +412,12 @@ fn modern_features_are_packed() {
     ] {
         let wasm = wat::parse_str(program(ABI, more)).unwrap();
         let module = Module::parse(&wasm).unwrap();
-        let program = Program::new(&wasm, &module, false).unwrap_or_else(|error| panic!("{more}: {error:#}"));
+        let program =
+            Program::new(&wasm, &module, false).unwrap_or_else(|error| panic!("{more}: {error:#}"));
         let image = write(&valid).unwrap();
-        program.mount(&image).unwrap_or_else(|error| panic!("{more}: {error:#}"));
+        program
+            .mount(&image)
+            .unwrap_or_else(|error| panic!("{more}: {error:#}"));
     }
 }
 

@@ -79,7 +79,11 @@ pub(crate) fn changes(old: &[u8], new: &[u8]) -> Vec<Run> {
             continue;
         }
         let before = known.iter().chain(zeros);
-        for (at, _) in before.zip(now).enumerate().filter(|(_, (before, now))| before != now) {
+        for (at, _) in before
+            .zip(now)
+            .enumerate()
+            .filter(|(_, (before, now))| before != now)
+        {
             let at = start + at;
             match runs.last_mut() {
                 Some((_, end)) if at - *end < MERGE => *end = at + 1,
@@ -96,7 +100,10 @@ pub(crate) fn changes(old: &[u8], new: &[u8]) -> Vec<Run> {
             false => Old::Bytes(bytes),
         }
     };
-    let run = |range: (usize, usize)| Run { address: range.0 as u64, old: old_bytes(range) };
+    let run = |range: (usize, usize)| Run {
+        address: range.0 as u64,
+        old: old_bytes(range),
+    };
     runs.into_iter().map(run).collect()
 }
 
@@ -134,9 +141,15 @@ impl Undo {
     /// Reads what [`encode`](Undo::encode) wrote.
     pub(crate) fn decode(payload: &[u8]) -> Result<Undo, BinaryReaderError> {
         let mut reader = BinaryReader::new(payload, 0);
-        let mut undo = Undo { segments: reader.read_var_u32()?, ..Undo::default() };
+        let mut undo = Undo {
+            segments: reader.read_var_u32()?,
+            ..Undo::default()
+        };
         for _ in 0..reader.read_var_u32()? {
-            let mut memory = MemoryUndo { minimum: reader.read_var_u64()?, runs: Vec::new() };
+            let mut memory = MemoryUndo {
+                minimum: reader.read_var_u64()?,
+                runs: Vec::new(),
+            };
             let mut end = 0u64;
             for _ in 0..reader.read_var_u32()? {
                 let address = end.saturating_add(reader.read_var_u64()?);
@@ -154,7 +167,8 @@ impl Undo {
         for _ in 0..reader.read_var_u32()? {
             let index = reader.read_var_u32()?;
             let len = reader.read_var_u32()?;
-            undo.globals.push((index, reader.read_bytes(len as usize)?.to_vec()));
+            undo.globals
+                .push((index, reader.read_bytes(len as usize)?.to_vec()));
         }
         Ok(undo)
     }
@@ -196,8 +210,14 @@ mod tests {
             memories: vec![MemoryUndo {
                 minimum: 300,
                 runs: vec![
-                    Run { address: 70_000, old: Old::Zeros(9) },
-                    Run { address: 70_100, old: Old::Bytes(b"old".to_vec()) },
+                    Run {
+                        address: 70_000,
+                        old: Old::Zeros(9),
+                    },
+                    Run {
+                        address: 70_100,
+                        old: Old::Bytes(b"old".to_vec()),
+                    },
                 ],
             }],
             globals: vec![(2, vec![0x41, 0x10])],
@@ -205,7 +225,10 @@ mod tests {
         let bytes = undo.encode();
         assert_eq!(Undo::decode(&bytes).unwrap(), undo);
         for len in 0..bytes.len() {
-            assert!(Undo::decode(&bytes[..len]).is_err(), "{len} bytes were enough");
+            assert!(
+                Undo::decode(&bytes[..len]).is_err(),
+                "{len} bytes were enough"
+            );
         }
     }
 }

@@ -1,0 +1,250 @@
+//! `monaka pack`: directories into a program.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use monaka_vfs_core::image::{Image, Kind, Meta, Tree, write};
+
+use super::mappings::Mappings;
+use crate::module::analyze::Module;
+use crate::module::packed::Packed;
+use crate::module::program::Program;
+use crate::module::refusal::Refusal;
+use crate::output::{self, Output};
+use crate::report::{self, Hinted};
+use crate::scan::{Source, preopens, scan};
+
+/// Packs directories into a program.
+///
+/// The program must be linked with libmonaka_vfs.a (`monaka lib` writes it).
+/// The result needs no preopened directory: it reads and writes the packed files
+/// in its own memory, on any runtime, and forgets its changes when it ends.
+/// Mapping a directory over another merges them; the later one wins. Packing a
+/// packed module adds to it.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  monaka pack app.wasm --mapdir /::./root -o out.wasm
+  monaka pack app.wasm --mapdir /usr/lib::./lib --mapdir /etc/app.conf::./my.conf -o out.wasm
+  monaka pack out.wasm --dir ./more::/data -o out.wasm
+  monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -
+
+Exit status: 0 on success, 1 on an error, 2 when the command line is wrong.
+On an error nothing is written.")]
+pub(crate) struct Opts {
+    /// The program; `-` reads it from stdin
+    #[arg(value_name = "APP.WASM")]
+    input: PathBuf,
+    #[command(flatten)]
+    mappings: Mappings,
+    /// Let the program see the directories that the host opens at run time,
+    /// behind the packed ones
+    ///
+    /// Without it, no file-system import is left in the module.
+    #[arg(long)]
+    allow_host_dirs: bool,
+    /// Where the packed module goes; `-` is stdout (the default if the program
+    /// comes from stdin)
+    #[arg(short, long, value_name = "OUT.WASM")]
+    output: Option<PathBuf>,
+    /// Say nothing but warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// From this size on, writing shows a progress bar.
+const LONG: u64 = 64 << 20;
+
+impl Opts {
+    /// Packs.
+    pub(crate) fn run(self) -> Result<()> {
+        let name = output::shown(&self.input, "the module from stdin");
+        self.pack().with_context(|| format!("cannot pack {name}"))
+    }
+
+    fn pack(&self) -> Result<()> {
+        let begun = Instant::now();
+        let place = match &self.output {
+            Some(place) => place,
+            None if output::is_dash(&self.input) => Path::new("-"),
+            None => super::Cli::command()
+                .error(
+                    ErrorKind::MissingRequiredArgument,
+                    "say where the packed module goes: -o OUT.WASM",
+                )
+                .exit(),
+        };
+        Output::check(place)?;
+        let wasm = output::read(&self.input)?;
+        let module = Module::parse(&wasm)?;
+        let packed = Packed::open(&wasm, &module)?;
+        let mut warnings = Vec::new();
+        if let Some(packed) = &packed {
+            match (packed.record.host_dirs(), self.allow_host_dirs) {
+                (false, true) => return Err(Refusal::HostDirsGone.into()),
+                (true, false) => warnings.push(
+                    "the module was packed with --allow-host-dirs before; without it, it no \
+                     longer sees the host's directories"
+                        .to_string(),
+                ),
+                _ => {}
+            }
+        }
+        // A packed module is packed anew, as the program that it was.
+        let original = match &packed {
+            Some(packed) => Some(packed.original(&module)?),
+            None => None,
+        };
+        let program = match &original {
+            Some(original) => {
+                Program::new(original, &Module::parse(original)?, self.allow_host_dirs)?
+            }
+            None => Program::new(&wasm, &module, self.allow_host_dirs)?,
+        };
+        let tree = self.tree(packed.as_ref(), &mut warnings)?;
+        let valid = tree.validate()?;
+        let image = write(&valid)?;
+        let mounted = program.mount(&image)?;
+
+        for warning in warnings.iter().chain(&program.notes) {
+            report::warning(warning);
+        }
+        let mut out = BufWriter::with_capacity(1 << 18, Output::create(place)?);
+        let mut counted = Counted {
+            out: &mut out,
+            written: 0,
+            bar: self.bar(image.data_len),
+        };
+        let old_data = packed.as_ref().map_or(&[][..], Packed::data);
+        program.write(&mut counted, &mounted, &image, |source, len, out| {
+            source.copy_to(len, old_data, out)
+        })?;
+        counted.bar.finish_and_clear();
+        let written = counted.written;
+        let out = out.into_inner().map_err(io::IntoInnerError::into_error);
+        out.with_context(|| format!("cannot write {}", place.display()))?
+            .commit()?;
+        if !self.quiet {
+            let contents = Summary::of(&image.tables)?;
+            let place = output::shown(place, "stdout");
+            let (size, time) = (report::bytes(written), begun.elapsed().as_secs_f64());
+            eprintln!("packed {contents} into {place}: {size} in {time:.2} s");
+        }
+        Ok(())
+    }
+
+    /// What was packed before, with the mappings over it.
+    fn tree(
+        &self,
+        packed: Option<&Packed<'_>>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Tree<Source>> {
+        let mut tree = match packed {
+            None => Tree::new(Meta::default()),
+            Some(packed) => Image::open(packed.tables())
+                .map_err(|error| Refusal::DamagedPack(error.to_string()))?
+                .to_tree(|start, _| Source::Packed { start }),
+        };
+        let mappings = &self.mappings.0;
+        if mappings.is_empty() && packed.is_none() {
+            return Err(Hinted::new(
+                "there is nothing to pack",
+                "name a directory with --mapdir GUEST::HOST, as in `--mapdir /::./root`",
+            )
+            .into());
+        }
+        for mapping in mappings {
+            scan(&mut tree, mapping, warnings)?;
+        }
+        preopens(&mut tree, mappings)?;
+        Ok(tree)
+    }
+
+    fn bar(&self, len: u64) -> ProgressBar {
+        if self.quiet || len < LONG || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr());
+        let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar
+    }
+}
+
+/// Counts what is written.
+struct Counted<W> {
+    out: W,
+    written: u64,
+    bar: ProgressBar,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.written += written as u64;
+        self.bar.set_position(self.written);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// What an image holds.
+#[derive(Default)]
+pub(crate) struct Summary {
+    pub(crate) files: usize,
+    pub(crate) bytes: u64,
+    /// The root does not count.
+    pub(crate) directories: usize,
+    pub(crate) symlinks: usize,
+}
+
+impl Summary {
+    /// Counts an image's inodes.
+    pub(crate) fn of(tables: &[u8]) -> Result<Summary> {
+        let image = Image::open(tables)?;
+        let mut summary = Summary::default();
+        for inode in 1..image.inodes() {
+            match image.inode(inode).kind {
+                Kind::Directory => summary.directories += 1,
+                Kind::Regular { size, .. } => {
+                    summary.files += 1;
+                    summary.bytes += size;
+                }
+                Kind::Symlink { .. } => summary.symlinks += 1,
+            }
+        }
+        Ok(summary)
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let files = report::count(self.files, "file", "files");
+        write!(f, "{files} ({})", report::bytes(self.bytes))?;
+        if self.directories > 0 {
+            write!(
+                f,
+                ", {}",
+                report::count(self.directories, "directory", "directories")
+            )?;
+        }
+        if self.symlinks > 0 {
+            write!(
+                f,
+                ", {}",
+                report::count(self.symlinks, "symbolic link", "symbolic links")
+            )?;
+        }
+        Ok(())
+    }
+}

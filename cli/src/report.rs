@@ -1,0 +1,137 @@
+//! What the user is told: errors with their causes and the way out, warnings,
+//! text on stdout.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write as _};
+
+use crate::module::mount::MountError;
+use crate::module::refusal::Refusal;
+use crate::scan::ScanError;
+
+/// An error of the command line's own, with the way out.
+#[derive(Debug)]
+pub(crate) struct Hinted {
+    /// What went wrong.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) hint: String,
+}
+
+impl Hinted {
+    /// An error and the way out of it.
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Hinted {
+        Hinted {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Hinted {}
+
+/// Prints an error, its causes, and the way out where one is known.
+pub(crate) fn error(error: &anyhow::Error) {
+    eprint!("{}", describe(error));
+}
+
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    let mut hint = None;
+    for (depth, cause) in error.chain().enumerate() {
+        let what = if depth == 0 { "error" } else { "  caused by" };
+        text += &format!("{what}: {}\n", indented(&cause.to_string()));
+        hint = hint.or_else(|| hint_of(cause));
+    }
+    if let Some(hint) = hint {
+        text += &format!("  hint: {hint}\n");
+    }
+    text
+}
+
+fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
+    let refusal = error.downcast_ref::<Refusal>().map(Refusal::hint);
+    refusal
+        .or_else(|| error.downcast_ref::<MountError>().map(MountError::hint))
+        .or_else(|| Some(error.downcast_ref::<ScanError>()?.hint().to_string()))
+        .or_else(|| Some(error.downcast_ref::<Hinted>()?.hint.clone()))
+}
+
+/// Further lines stand below the first.
+fn indented(message: &str) -> String {
+    message.trim_end().replace('\n', "\n    ")
+}
+
+/// Prints a warning.
+pub(crate) fn warning(message: &str) {
+    eprintln!("warning: {}", indented(message));
+}
+
+/// Writes text to stdout. A reader who has seen enough is no error.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// A number of bytes for people.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    match value < 9.95 {
+        true => format!("{value:.1} {}", UNITS[unit]),
+        false => format!("{value:.0} {}", UNITS[unit]),
+    }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_causes_and_the_way_out() {
+        let error = Err::<(), _>(Hinted::new("two\nlines", "do this")).context("cannot");
+        let text = describe(&error.unwrap_err());
+        assert_eq!(
+            text,
+            "error: cannot\n  caused by: two\n    lines\n  hint: do this\n"
+        );
+    }
+
+    #[test]
+    fn bytes_are_rounded_to_two_figures() {
+        let shown = [0, 999, 1000, 9_949, 34_567, 999_499, 999_500, 4_100_000_000].map(bytes);
+        assert_eq!(
+            shown,
+            [
+                "0 B", "999 B", "1.0 KB", "9.9 KB", "35 KB", "999 KB", "1.0 MB", "4.1 GB"
+            ]
+        );
+    }
+}
