@@ -1,0 +1,46 @@
+# monaka. `make help` lists what there is; logic longer than a line is in tools/.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lib build demo test bench size install lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+setup: ## install what building and testing needs and this machine lacks
+	@tools/setup --tests
+
+lib: ## build libmonaka_vfs.a alone, into out/
+	@tools/setup
+	tools/build-lib out
+
+build: ## build the command with the library in it: target/release/monaka
+	@tools/setup
+	$(CARGO) build --locked --release -p monaka
+
+demo: build ## pack the C examples' directories into them and run them without any
+	@tools/demo
+
+test: ## all tests (CI=true: those that need node must run too)
+	@tools/setup --tests
+	tools/test
+
+bench: build ## measure reads, writes, opens and packing; ratios in one run
+	@tools/setup --tests
+	$(CARGO) bench --locked -p monaka-tests
+
+size: ## bytes the library adds to a program, beside wasi-vfs
+	@tools/setup --tests
+	@tools/size
+
+install: build ## command, library, header, pkg-config file, completions; PREFIX=, DESTDIR=
+	@tools/install "$(DESTDIR)" "$(PREFIX)"
+
+lint: ## rustfmt, clippy, and shellcheck where it is installed
+	@tools/lint
+
+clean: ## remove what was built (.cache/ with what was fetched stays)
+	rm -rf target out
