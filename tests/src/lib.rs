@@ -1,1 +1,3 @@
+//! Support for the tests and benches that cross the crates of monaka.
 
+pub mod native;

@@ -238,10 +238,11 @@ impl<'i> Memfs<'i> {
     /// 3. a directory would come to lie in itself            → `INVAL`
     /// 4. `new_dir` was removed                              → `NOENT`
     /// 5. both names lead to one inode                       → nothing to do
-    /// 6. a directory would replace something else           → `NOTDIR`
-    /// 7. something else would replace a directory           → `ISDIR`
-    /// 8. the replaced directory is not empty                → `NOTEMPTY`
-    /// 9. memory is out                                      → `NOSPC`
+    /// 6. what would be replaced holds the entry             → `NOTEMPTY`
+    /// 7. a directory would replace something else           → `NOTDIR`
+    /// 8. something else would replace a directory           → `ISDIR`
+    /// 9. the replaced directory is not empty                → `NOTEMPTY`
+    /// 10. memory is out                                     → `NOSPC`
     ///
     /// Compare fs/namei.c:do_renameat2() and vfs_rename().
     pub fn rename(
@@ -269,6 +270,7 @@ impl<'i> Memfs<'i> {
                 }
             }
             Some(target) if target == source => return Ok(()),
+            Some(target) if self.is_within(old_dir, target)? => return Err(Errno::NOTEMPTY),
             Some(target) => {
                 match (moves_directory, self.is_directory(target)) {
                     (true, false) => return Err(Errno::NOTDIR),

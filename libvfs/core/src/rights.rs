@@ -70,17 +70,37 @@ impl Rights {
         .or(Rights::POLL_FD_READWRITE);
 
     /// The rights that mean something on a directory.
-    pub const DIRECTORY: Rights = Rights(
-        Rights::ALL.0
-            & !(Rights::FD_READ.0
-                | Rights::FD_WRITE.0
-                | Rights::FD_SEEK.0
-                | Rights::FD_TELL.0
-                | Rights::FD_ALLOCATE.0
-                | Rights::FD_FILESTAT_SET_SIZE.0
-                | Rights::SOCK_SHUTDOWN.0
-                | Rights::SOCK_ACCEPT.0),
-    );
+    pub const DIRECTORY: Rights = Rights::ALL
+        .without(Rights::FD_READ)
+        .without(Rights::WRITING)
+        .without(Rights::FD_SEEK)
+        .without(Rights::FD_TELL)
+        .without(Rights::SOCK_SHUTDOWN)
+        .without(Rights::SOCK_ACCEPT);
+
+    /// The rights that come with opening for writing.
+    const WRITING: Rights = Rights::FD_WRITE
+        .or(Rights::FD_ALLOCATE)
+        .or(Rights::FD_FILESTAT_SET_SIZE);
+
+    /// The rights of a regular file that was opened with `asked`.
+    ///
+    /// Only reading and writing have to be asked for, as in wasmtime: programs
+    /// open files with no more than these bits and then use every other call.
+    pub fn of_file(asked: Rights) -> Rights {
+        let mut rights = Rights::FILE;
+        if !asked.contains(Rights::FD_READ) {
+            rights = rights.without(Rights::FD_READ);
+        }
+        if !asked.contains(Rights::FD_WRITE) {
+            rights = rights.without(Rights::WRITING);
+        }
+        rights
+    }
+
+    const fn without(self, other: Rights) -> Rights {
+        Rights(self.0 & !other.0)
+    }
 
     const fn or(self, other: Rights) -> Rights {
         Rights(self.0 | other.0)

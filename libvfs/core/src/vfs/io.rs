@@ -231,10 +231,11 @@ impl Vfs<'_> {
 
     /// Makes sure that `offset..offset + len` exists and has its memory.
     ///
-    /// 1. `fd` is not open, not for writing, or a directory → `BADF`
+    /// 1. `fd` is not open, or a directory                  → `BADF`
     /// 2. `len` is 0                                        → `INVAL`
-    /// 3. the end would be past 2^63 - 1                    → `FBIG`
-    /// 4. memory is out                                     → `NOSPC`
+    /// 3. `fd` is not open for writing                      → `BADF`
+    /// 4. the end would be past 2^63 - 1                    → `FBIG`
+    /// 5. memory is out                                     → `NOSPC`
     ///
     /// Compare posix_fallocate().
     pub fn fd_allocate(
@@ -251,10 +252,10 @@ impl Vfs<'_> {
                 home.fd_allocate(*host, offset, len)
             }
             Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::File(_) if len == 0 => Err(Errno::INVAL),
             Descriptor::File(file) if !file.rights.contains(Rights::FD_ALLOCATE) => {
                 Err(Errno::BADF)
             }
-            Descriptor::File(_) if len == 0 => Err(Errno::INVAL),
             Descriptor::File(_) if offset.checked_add(len).is_none_or(|e| e > SIZE_MAX) => {
                 Err(Errno::FBIG)
             }

@@ -6,7 +6,7 @@ use crate::fd::{Descriptor, Dir, File};
 use crate::host::Home;
 use crate::inode::{Ino, Kind};
 use crate::memfs::New;
-use crate::resolve::{Follow, resolve};
+use crate::resolve::{Follow, Last, resolve};
 use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fdflags, oflags};
 
 use super::Vfs;
@@ -20,11 +20,10 @@ struct OpenOptions {
     truncate: bool,
     flags: u16,
     rights: Rights,
-    inheriting: Rights,
 }
 
 impl OpenOptions {
-    fn new(dirflags: u32, oflags: u32, base: u64, inheriting: u64, flags: u32) -> Result<Self> {
+    fn new(dirflags: u32, oflags: u32, base: u64, flags: u32) -> Result<Self> {
         let mut lookup = Flags::new(dirflags);
         let follow = lookup.take(SYMLINK_FOLLOW);
         lookup.finish()?;
@@ -50,7 +49,6 @@ impl OpenOptions {
             truncate,
             flags: flags as u16,
             rights: Rights::from_raw(base),
-            inheriting: Rights::from_raw(inheriting),
         })
     }
 
@@ -78,15 +76,18 @@ impl Vfs<'_> {
     /// 4. `opened` or the path is outside the memory       → `FAULT`
     /// 5. no number is free                                → `NFILE`, `NOMEM`
     /// 6. the walk fails                                   → see [`resolve`]
-    /// 7. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
+    /// 7. `CREAT` and a slash behind a name                → `ISDIR`
+    /// 8. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
     ///    and no directory → `NOTDIR`; a symlink not to be followed → `LOOP`;
     ///    a directory with `CREAT` or `TRUNC`, or for writing without
     ///    `DIRECTORY` → `ISDIR`
-    /// 8. it does not exist: no `CREAT` → `NOENT`; a slash → `ISDIR`; then as
+    /// 9. it does not exist: no `CREAT` → `NOENT`; then as
     ///    [`Memfs::create`](crate::memfs::Memfs::create)
     ///
-    /// The rights are those asked for that the directory passes on and that
-    /// mean something on the file. Compare fs/namei.c:do_open().
+    /// Of `base` only reading and writing count, see [`Rights::of_file`]; a
+    /// directory passes on all it may itself. What a program must not do is
+    /// taken away by [`Vfs::fd_fdstat_set_rights`]. Compare
+    /// fs/namei.c:do_open().
     #[allow(clippy::too_many_arguments)]
     pub fn path_open(
         &mut self,
@@ -101,7 +102,7 @@ impl Vfs<'_> {
         fdflags: u32,
         opened: u32,
     ) -> Result<()> {
-        let options = OpenOptions::new(dirflags, oflags, base, inheriting, fdflags)?;
+        let options = OpenOptions::new(dirflags, oflags, base, fdflags)?;
         self.expect(home, fd)?;
         let (dir, passed_on) = match self.fds.get(fd)? {
             Descriptor::Host(host) => {
@@ -129,14 +130,12 @@ impl Vfs<'_> {
         self.paths[0] = buffer;
         let ino = ino?;
 
-        let rights = options.rights.and(passed_on);
-        let inheriting = options.inheriting.and(passed_on);
         let descriptor = if self.fs.is_directory(ino) {
             Descriptor::Dir(Dir {
                 ino,
                 flags: options.flags,
-                rights: rights.and(Rights::DIRECTORY),
-                inheriting,
+                rights: Rights::DIRECTORY.and(passed_on),
+                inheriting: passed_on,
                 preopen: None,
             })
         } else {
@@ -144,8 +143,8 @@ impl Vfs<'_> {
                 ino,
                 offset: 0,
                 flags: options.flags,
-                rights: rights.and(Rights::FILE),
-                inheriting,
+                rights: Rights::of_file(options.rights).and(passed_on),
+                inheriting: Rights::NONE,
             })
         };
         self.fs.hold(ino);
@@ -153,7 +152,7 @@ impl Vfs<'_> {
         home.store_u32(opened, new)
     }
 
-    /// Steps 6 to 8 of [`Vfs::path_open`].
+    /// Steps 6 to 9 of [`Vfs::path_open`].
     fn find_or_create(
         &mut self,
         home: &mut impl Home,
@@ -161,7 +160,13 @@ impl Vfs<'_> {
         path: &[u8],
         options: &OpenOptions,
     ) -> Result<Ino> {
-        let found = resolve(&self.fs, dir, path, options.follow)?;
+        let slash = options.create && path.ends_with(b"/");
+        let follow = if slash { Follow::Never } else { options.follow };
+        let found = resolve(&self.fs, dir, path, follow)?;
+        if slash && matches!(found.last, Last::Entry(..)) {
+            // Only a directory can be meant, and none is created here.
+            return Err(Errno::ISDIR);
+        }
         if found.ino.is_none() {
             if !options.create {
                 return Err(Errno::NOENT);
