@@ -30,3 +30,14 @@ newest_clang() {
     done
     return 1
 }
+
+# The libc that a demonstration uses: the user's wasi-sdk, else the first here.
+default_libc() {
+    if [ -n "${WASI_SDK_PATH:-}" ]; then
+        echo sdk
+    else
+        local here
+        here=$("$root/tools/wasi-cc" --list)
+        echo "${here%%$'\n'*}"
+    fi
+}

@@ -12,12 +12,23 @@
 /* Prints an expression and what came of it: a number, or the errno. */
 #define TRY(expression) result(#expression, (long long)(expression))
 
+/* The same for what gives a descriptor: hosts number them as they like. */
+#define OPEN(expression) opened(#expression, (expression))
+
 static long long result(const char *what, long long value) {
     if (value < 0)
         printf("%s = -1 (%s)\n", what, strerror(errno));
     else
         printf("%s = %lld\n", what, value);
     return value;
+}
+
+static int opened(const char *what, int fd) {
+    if (fd < 0)
+        result(what, fd);
+    else
+        printf("%s is open\n", what);
+    return fd;
 }
 
 static void print_stat(const char *path, int follow) {
@@ -36,26 +47,25 @@ static void print_stat(const char *path, int follow) {
 
 static void opening(void) {
     puts("# open");
-    int fd = (int)TRY(open("/new", O_RDWR | O_CREAT | O_EXCL, 0666));
-    TRY(open("/new", O_RDWR | O_CREAT | O_EXCL, 0666));
+    int fd = OPEN(open("/new", O_RDWR | O_CREAT | O_EXCL, 0666));
+    OPEN(open("/new", O_RDWR | O_CREAT | O_EXCL, 0666));
     TRY(close(fd));
     TRY(close(fd));
-    TRY(open("/missing", O_RDONLY));
-    TRY(open("/missing/deeper", O_RDWR | O_CREAT, 0666));
-    TRY(open("/new/below", O_RDONLY));
-    TRY(open("/dir", O_WRONLY));
-    TRY(open("/new", O_RDONLY | O_DIRECTORY));
-    fd = (int)TRY(open("/dir", O_RDONLY | O_DIRECTORY));
+    OPEN(open("/missing", O_RDONLY));
+    OPEN(open("/missing/deeper", O_RDWR | O_CREAT, 0666));
+    OPEN(open("/new/below", O_RDONLY));
+    OPEN(open("/dir", O_WRONLY));
+    OPEN(open("/new", O_RDONLY | O_DIRECTORY));
+    fd = OPEN(open("/dir", O_RDONLY | O_DIRECTORY));
     char byte;
-    TRY(read(fd, &byte, 1));
-    int inner = (int)TRY(openat(fd, "file", O_RDONLY));
+    int inner = OPEN(openat(fd, "file", O_RDONLY));
     TRY(read(inner, &byte, 1));
     TRY(write(inner, &byte, 1));
     TRY(faccessat(fd, "file", R_OK, 0));
     TRY(faccessat(fd, "missing", F_OK, 0));
     TRY(close(inner));
     TRY(close(fd));
-    fd = (int)TRY(open("/dir/file", O_WRONLY | O_TRUNC));
+    fd = OPEN(open("/dir/file", O_WRONLY | O_TRUNC));
     TRY(read(fd, &byte, 1));
     TRY(write(fd, "short", 5));
     TRY(close(fd));
@@ -64,7 +74,7 @@ static void opening(void) {
 static void io(void) {
     puts("# read and write");
     char buffer[64] = {0};
-    int fd = (int)TRY(open("/io", O_RDWR | O_CREAT | O_TRUNC, 0666));
+    int fd = OPEN(open("/io", O_RDWR | O_CREAT | O_TRUNC, 0666));
     TRY(write(fd, "0123456789", 10));
     TRY(lseek(fd, 2, SEEK_SET));
     TRY(read(fd, buffer, 3));
@@ -100,7 +110,7 @@ static void io(void) {
     TRY(lseek(fd, 0, SEEK_CUR));
     TRY(close(fd));
 
-    struct pollfd ready = {.fd = (int)TRY(open("/io", O_RDWR)), .events = POLLIN | POLLOUT};
+    struct pollfd ready = {.fd = OPEN(open("/io", O_RDWR)), .events = POLLIN | POLLOUT};
     TRY(poll(&ready, 1, 0));
     printf("%s\n", ready.revents & (POLLERR | POLLHUP | POLLNVAL) ? "broken" : "ready");
     TRY(close(ready.fd));
@@ -128,9 +138,9 @@ static void names(void) {
     print_stat("/made/soft", 1);
     print_stat("/made/soft", 0);
     print_stat("/made/dangling", 1);
-    TRY(open("/made/loop", O_RDONLY));
-    TRY(open("/made/soft", O_RDONLY | O_NOFOLLOW));
-    TRY(open("/made/dangling", O_RDONLY));
+    OPEN(open("/made/loop", O_RDONLY));
+    OPEN(open("/made/soft", O_RDONLY | O_NOFOLLOW));
+    OPEN(open("/made/dangling", O_RDONLY));
     TRY(rename("/new", "/made/moved"));
     TRY(rename("/missing", "/made/moved"));
     TRY(rename("/made", "/made/inner/self"));
@@ -149,7 +159,7 @@ static void names(void) {
 static void open_unlinked(void) {
     puts("# open, then unlinked");
     char buffer[8];
-    int fd = (int)TRY(open("/ghost", O_RDWR | O_CREAT, 0666));
+    int fd = OPEN(open("/ghost", O_RDWR | O_CREAT, 0666));
     TRY(write(fd, "boo", 3));
     TRY(unlink("/ghost"));
     print_stat("/ghost", 1);
@@ -168,7 +178,7 @@ static void times(void) {
     TRY(stat("/io", &st));
     printf("%lld.%09ld %lld.%09ld\n", (long long)st.st_atim.tv_sec, st.st_atim.tv_nsec,
            (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-    int fd = (int)TRY(open("/io", O_RDWR));
+    int fd = OPEN(open("/io", O_RDWR));
     when[0].tv_nsec = UTIME_OMIT;
     when[1].tv_sec = 7;
     TRY(futimens(fd, when));
