@@ -1,41 +1,25 @@
 //! `--mapdir` and `--dir`, which may be mixed: later ones win, so their order
 //! among each other counts.
 
-use std::ffi::OsString;
+use clap::builder::{OsStringValueParser, TypedValueParser as _, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-
-use crate::mapdir::{Mapping, MappingError};
+use crate::mapdir::Mapping;
 
 /// All mappings in the order of the command line.
 pub(crate) struct Mappings(pub(crate) Vec<Mapping>);
 
-type Parse = fn(&std::ffi::OsStr) -> Result<Mapping, MappingError>;
-
-const FLAGS: [(&str, Parse); 2] = [("mapdir", Mapping::from_mapdir), ("dir", Mapping::from_dir)];
-
 impl FromArgMatches for Mappings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Mappings, clap::Error> {
-        let mut found = Vec::new();
-        for (flag, parse) in FLAGS {
+        let mut found: Vec<(usize, Mapping)> = Vec::new();
+        for flag in ["mapdir", "dir"] {
             let indices = matches.indices_of(flag).into_iter().flatten();
-            let values = matches.get_many::<OsString>(flag).into_iter().flatten();
-            for (index, value) in indices.zip(values) {
-                let mapping = parse(value).map_err(|error| {
-                    let value = value.display();
-                    clap::Error::raw(
-                        ErrorKind::ValueValidation,
-                        format!("invalid value '{value}' for '--{flag}': {error}\n"),
-                    )
-                })?;
-                found.push((index, mapping));
-            }
+            let mappings = matches.get_many(flag).into_iter().flatten().cloned();
+            found.extend(indices.zip(mappings));
         }
         found.sort_by_key(|(index, _)| *index);
-        Ok(Mappings(
-            found.into_iter().map(|(_, mapping)| mapping).collect(),
-        ))
+        let mappings = found.into_iter().map(|(_, mapping)| mapping);
+        Ok(Mappings(mappings.collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -46,20 +30,23 @@ impl FromArgMatches for Mappings {
 
 impl Args for Mappings {
     fn augment_args(command: Command) -> Command {
-        let arg = |name| {
+        let text = OsStringValueParser::new;
+        let mapdir = text().try_map(|argument| Mapping::from_mapdir(&argument));
+        let dir = text().try_map(|argument| Mapping::from_dir(&argument));
+        let arg = |name, parser: ValueParser| {
             Arg::new(name)
                 .long(name)
                 .action(ArgAction::Append)
-                .value_parser(value_parser!(OsString))
+                .value_parser(parser)
         };
         command
             .arg(
-                arg("mapdir").value_name("GUEST::HOST").help(
+                arg("mapdir", mapdir.into()).value_name("GUEST::HOST").help(
                     "Pack the host's directory or file HOST as GUEST; may be given many times",
                 ),
             )
             .arg(
-                arg("dir")
+                arg("dir", dir.into())
                     .value_name("HOST::GUEST")
                     .help("The same in the order that wasmtime has; HOST alone keeps its path"),
             )

@@ -72,12 +72,7 @@ impl Opts {
         let place = match &self.output {
             Some(place) => place,
             None if output::is_dash(&self.input) => Path::new("-"),
-            None => super::Cli::command()
-                .error(
-                    ErrorKind::MissingRequiredArgument,
-                    "say where the packed module goes: -o OUT.WASM",
-                )
-                .exit(),
+            None => usage_error("say where the packed module goes: -o OUT.WASM"),
         };
         Output::check(place)?;
         let wasm = output::read(&self.input)?;
@@ -175,6 +170,17 @@ impl Opts {
             bar.set_style(style);
         }
         bar
+    }
+}
+
+/// Ends the process as clap does on a wrong command line.
+fn usage_error(message: &str) -> ! {
+    let mut cli = super::Cli::command();
+    cli.build();
+    let kind = ErrorKind::MissingRequiredArgument;
+    match cli.find_subcommand_mut("pack") {
+        Some(pack) => pack.error(kind, message).exit(),
+        None => cli.error(kind, message).exit(),
     }
 }
 

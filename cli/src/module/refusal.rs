@@ -130,6 +130,11 @@ impl Refusal {
                  cannot be packed by this version of monaka"
                     .into()
             }
+            Refusal::Instruction { instruction: "data.drop", .. } => {
+                "link without the code that drops data segments: it comes with threads \
+                 (`--shared-memory`, `--passive-segments`)"
+                    .into()
+            }
             Refusal::Instruction { .. } | Refusal::ReferenceGlobal(_) => {
                 "compile without reference types and garbage collection, or leave out the code that uses them".into()
             }
