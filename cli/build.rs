@@ -37,20 +37,8 @@ fn build(out: &Path) {
     command.arg(out);
     // What cargo tells this script about the host's build is not meant for the
     // library's.
-    let kept = ["CARGO_HOME", "CARGO_NET_OFFLINE"];
     for (name, _) in env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        let ours = name.starts_with("CARGO") && !kept.contains(&name.as_str());
-        let others = [
-            "RUSTC",
-            "RUSTFLAGS",
-            "RUSTDOC",
-            "TARGET",
-            "HOST",
-            "PROFILE",
-            "MAKEFLAGS",
-        ];
-        if ours || others.contains(&name.as_str()) {
+        if is_of_this_build(&name.to_string_lossy()) {
             command.env_remove(name);
         }
     }
@@ -66,6 +54,36 @@ fn build(out: &Path) {
             tool.display()
         )),
     }
+}
+
+/// Variables that cargo and rustup's tools set for one build. What users set,
+/// such as `CARGO_HOME` or `CARGO_HTTP_PROXY`, is none of them.
+fn is_of_this_build(name: &str) -> bool {
+    const PREFIXES: [&str; 4] = [
+        "CARGO_PKG_",
+        "CARGO_CFG_",
+        "CARGO_MANIFEST_",
+        "CARGO_FEATURE_",
+    ];
+    const NAMES: [&str; 16] = [
+        "CARGO",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_MAKEFLAGS",
+        "CARGO_PRIMARY_PACKAGE",
+        "CLIPPY_ARGS",
+        "DEBUG",
+        "HOST",
+        "MAKEFLAGS",
+        "NUM_JOBS",
+        "OPT_LEVEL",
+        "PROFILE",
+        "RUSTC",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTDOC",
+        "RUSTFLAGS",
+        "TARGET",
+    ];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn fail(message: &str) -> ! {

@@ -102,6 +102,7 @@ impl Opts {
             None => Program::new(&wasm, &module, self.allow_host_dirs)?,
         };
         let tree = self.tree(packed.as_ref(), &mut warnings)?;
+        warnings.extend(self.within(place));
         let valid = tree.validate()?;
         let image = write(&valid)?;
         let mounted = program.mount(&image)?;
@@ -112,6 +113,7 @@ impl Opts {
         let mut out = BufWriter::with_capacity(1 << 18, Output::create(place)?);
         let mut counted = Counted {
             out: &mut out,
+            place: output::shown(place, "stdout"),
             written: 0,
             bar: self.bar(image.data_len),
         };
@@ -160,6 +162,21 @@ impl Opts {
         Ok(tree)
     }
 
+    /// Warns where an earlier output was packed along with a directory: each
+    /// run would then pack the last one's.
+    fn within(&self, place: &Path) -> Option<String> {
+        let old = place.canonicalize().ok()?;
+        let hosts = self.mappings.0.iter().map(|mapping| &mapping.host);
+        let host = hosts
+            .filter(|host| host.is_dir())
+            .find(|host| host.canonicalize().is_ok_and(|host| old.starts_with(host)))?;
+        let (place, host) = (place.display(), host.display());
+        Some(format!(
+            "{place} lies in the packed directory {host}, so what stood there was packed too; \
+             write the output elsewhere to keep it out"
+        ))
+    }
+
     fn bar(&self, len: u64) -> ProgressBar {
         if self.quiet || len < LONG || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
@@ -184,16 +201,23 @@ fn usage_error(message: &str) -> ! {
     }
 }
 
-/// Counts what is written.
+/// Counts what is written, and says where if that fails.
 struct Counted<W> {
     out: W,
+    /// What messages call the output.
+    place: String,
     written: u64,
     bar: ProgressBar,
 }
 
 impl<W: Write> Write for Counted<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
+        let written = self.out.write(bytes).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot write {}: {error}", self.place),
+            )
+        })?;
         self.written += written as u64;
         self.bar.set_position(self.written);
         Ok(written)

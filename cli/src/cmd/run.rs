@@ -9,7 +9,7 @@ use wasmtime::{Config, Engine, ExternType, Instance, Linker, Module, Store, Trap
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-use crate::module::analyze::recognise;
+use crate::module::recognise::recognise;
 use crate::output;
 use crate::report::{self, Hinted};
 

@@ -13,20 +13,12 @@ use wasmparser::{
     Parser, Payload, ProducersSectionReader, TypeRef, ValType, Validator, WasmFeatures,
 };
 
+use super::recognise::recognise;
 use super::refusal::Refusal;
 
 /// The features that monaka's engine compiles.
 pub(crate) fn engine_features() -> WasmFeatures {
     WasmFeatures::WASM3 | WasmFeatures::WIDE_ARITHMETIC | WasmFeatures::CUSTOM_PAGE_SIZES
-}
-
-/// Refuses bytes that are no core module, saying what they are instead.
-pub(crate) fn recognise(wasm: &[u8]) -> Result<(), Refusal> {
-    match () {
-        () if Parser::is_core_wasm(wasm) => Ok(()),
-        () if Parser::is_component(wasm) => Err(Refusal::Component),
-        () => Err(Refusal::NotWasm(looks_like(wasm))),
-    }
 }
 
 /// A data segment.
@@ -587,29 +579,4 @@ fn describe(ty: &FuncType) -> String {
         format!("({})", names.join(", "))
     };
     format!("{} -> {}", list(ty.params()), list(ty.results()))
-}
-
-/// What bytes that are no module seem to be.
-fn looks_like(bytes: &[u8]) -> &'static str {
-    let starts = |magic: &[u8]| bytes.starts_with(magic);
-    match () {
-        () if bytes.is_empty() => "an empty file",
-        () if starts(b"\x7fELF") => "a native program or object (ELF)",
-        () if starts(b"\x1f\x8b") => "a gzip file",
-        () if starts(b"\x28\xb5\x2f\xfd") => "a zstd file",
-        () if starts(b"PK\x03\x04") => "a zip file",
-        () if starts(b"!<arch>\n") => "a library archive (.a)",
-        () if starts(b"BC\xc0\xde") => "LLVM bitcode",
-        () if starts(b"(module") || starts(b"(component") => {
-            "WebAssembly text; `wat2wasm` makes a module of it"
-        }
-        () if starts(b"#!") => "a script",
-        () if starts(b"\0asm") => "WebAssembly of an unknown version",
-        () if std::str::from_utf8(&bytes[..bytes.len().min(512)])
-            .is_ok_and(|text| !text.contains('\0')) =>
-        {
-            "a text file"
-        }
-        () => "something else",
-    }
 }

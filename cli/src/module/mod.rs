@@ -5,11 +5,13 @@
 //! functions). `packed` and `undo` take back what an earlier pack has done.
 
 pub(crate) mod analyze;
+mod code;
 pub(crate) mod finish;
 pub(crate) mod link;
 pub(crate) mod mount;
 pub(crate) mod packed;
 pub(crate) mod program;
+pub(crate) mod recognise;
 pub(crate) mod refusal;
 pub(crate) mod section;
 pub(crate) mod splice;

@@ -234,6 +234,8 @@ impl Mount<'_> {
             }
             match section.id {
                 id::EXPORT | id::START => {}
+                // Names serve a trap's message, all else would only be copied.
+                id::CUSTOM if !section.is_custom("name") => {}
                 id::DATA_COUNT => out.push(Section::new(id::DATA_COUNT, count.clone())),
                 id::DATA => {
                     let mut data = count.clone();

@@ -78,7 +78,7 @@ impl Refusal {
                       then pack the result";
         match self {
             Refusal::NotWasm(_) => {
-                "`monaka pack` takes a WASI Preview 1 module, usually the .wasm file that the linker wrote".into()
+                "give a WASI Preview 1 module, usually the .wasm file that the linker wrote".into()
             }
             Refusal::Component => {
                 "build a core module instead (target wasm32-wasip1 rather than wasm32-wasip2), \

@@ -31,12 +31,12 @@ use anyhow::{Context as _, Result};
 use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{IndirectNameMap, NameMap};
 use wasmparser::{
-    BinaryReaderError, CodeSectionReader, ElementItems, ElementKind, ElementSectionReader,
-    ExportSectionReader, GlobalSectionReader, ImportSectionReader, Name, NameSectionReader,
-    Operator, TableSectionReader, TypeRef,
+    BinaryReaderError, ElementItems, ElementKind, ElementSectionReader, ExportSectionReader,
+    GlobalSectionReader, ImportSectionReader, Name, NameSectionReader, TableSectionReader, TypeRef,
 };
 
-use super::section::{Section, debug_assert_valid, encoded, id, join, leb_width, write_leb};
+use super::code;
+use super::section::{Section, debug_assert_valid, encoded, id, join, write_leb};
 
 /// What shall change. Function indices are those of the module as it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,8 @@ pub(crate) fn apply<'a>(
             id::START => remap.start(&section).context("in the start section")?,
             id::ELEMENT => remap.elements(&section).context("in the element section")?,
             id::CODE => {
-                let code = code(&section.data, &remap).context("in the code section")?;
+                let code = code::rewrite(&section.data, |function| remap.reference(function))
+                    .context("in the code section")?;
                 moved = code.moved;
                 Some(Section::new(id::CODE, code.data))
             }
@@ -357,99 +358,6 @@ impl<'a> Iterator for RawSubsections<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         (!self.reader.eof()).then(|| self.read())
     }
-}
-
-struct Code {
-    data: Vec<u8>,
-    /// Whether some body changed its size.
-    moved: bool,
-}
-
-/// An index within the code section that becomes another.
-struct Patch {
-    at: usize,
-    width: usize,
-    value: u32,
-}
-
-impl Patch {
-    fn fits(&self) -> bool {
-        self.width >= 5 || self.value >> (7 * self.width) == 0
-    }
-
-    /// How many bytes the new index takes.
-    fn new_width(&self) -> usize {
-        let needed = (32 - (self.value | 1).leading_zeros() as usize).div_ceil(7);
-        self.width.max(needed)
-    }
-
-    fn write(&self, out: &mut [u8]) {
-        let mut value = self.value;
-        for byte in out.iter_mut() {
-            *byte = value as u8 & 0x7f | 0x80;
-            value >>= 7;
-        }
-        if let Some(last) = out.last_mut() {
-            *last &= 0x7f;
-        }
-    }
-}
-
-fn code(data: &[u8], remap: &Remap<'_>) -> Result<Code> {
-    let mut patches = Vec::new();
-    let mut bodies = Vec::new();
-    for body in CodeSectionReader::new(wasmparser::BinaryReader::new(data, 0))? {
-        let body = body?;
-        bodies.push(body.range());
-        let mut ops = body.get_operators_reader()?;
-        while !ops.eof() {
-            let (op, at) = ops.read_with_offset()?;
-            let (Operator::Call { function_index }
-            | Operator::ReturnCall { function_index }
-            | Operator::RefFunc { function_index }) = op
-            else {
-                continue;
-            };
-            let value = remap.reference(function_index)?;
-            if value != function_index {
-                // All three opcodes are one byte.
-                let at = at + 1;
-                patches.push(Patch {
-                    at,
-                    width: leb_width(&data[at..]),
-                    value,
-                });
-            }
-        }
-    }
-    if patches.iter().all(Patch::fits) {
-        let mut data = data.to_vec();
-        for patch in &patches {
-            patch.write(&mut data[patch.at..patch.at + patch.width]);
-        }
-        return Ok(Code { data, moved: false });
-    }
-    let mut out = Vec::with_capacity(data.len() + patches.len());
-    write_leb(&mut out, bodies.len() as u64);
-    let mut patches = patches.into_iter().peekable();
-    for range in bodies {
-        let mut body = Vec::with_capacity(range.len() + 16);
-        let mut copied = range.start;
-        while let Some(patch) = patches.next_if(|patch| patch.at < range.end) {
-            body.extend_from_slice(&data[copied..patch.at]);
-            let start = body.len();
-            body.resize(start + patch.new_width(), 0);
-            patch.write(&mut body[start..]);
-            copied = patch.at + patch.width;
-        }
-        body.extend_from_slice(&data[copied..range.end]);
-        write_leb(&mut out, body.len() as u64);
-        out.extend_from_slice(&body);
-    }
-    Ok(Code {
-        data: out,
-        moved: true,
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::program::Program;
 use super::refusal::Refusal;
 use super::section::{debug_assert_valid, find, id, split};
 
-#[path = "../../tests/fake/mod.rs"]
+#[path = "../../tests/cli/fake.rs"]
 mod fake;
 
 use fake::{program, record};
@@ -150,6 +150,27 @@ fn with_host_directories_the_library_keeps_its_imports() {
 }
 
 #[test]
+fn an_import_that_stands_twice_goes_to_the_library_twice() {
+    let again = r#"(import "env" "hello" (func $hello (param i32)))
+        (import "wasi_snapshot_preview1" "path_open" (func $open_again (type $open)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write_again (type $write)))"#;
+    let more = r#"(func (export "again")
+        (drop (call $write_again (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (drop (call $open_again (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 0))))"#;
+    let wat =
+        program(ABI, more).replace(r#"(import "env" "hello" (func $hello (param i32)))"#, again);
+    let out = pack(&wat, &tree(FILES).validate().unwrap()).unwrap();
+    let imports = imports(&out);
+    assert!(
+        !imports.contains(&"wasi_snapshot_preview1.path_open".to_string()),
+        "{imports:?}"
+    );
+    let module = Module::parse(&out).unwrap();
+    assert!(module.walk().unwrap().direct.is_empty());
+}
+
+#[test]
 fn packing_is_deterministic() {
     let valid = tree(FILES).validate().unwrap();
     assert_eq!(
@@ -182,7 +203,7 @@ fn packing_twice_is_packing_once_with_both() {
             .validate_all(&original)
             .unwrap();
         let twice = pack_image(&original, &write(&both).unwrap(), false).unwrap();
-        assert_eq!(once == twice, true, "with {more}");
+        assert!(once == twice, "with {more}");
     }
 }
 
@@ -207,7 +228,7 @@ fn the_state_before_the_mount_comes_back() {
         }
         memory
     };
-    assert_eq!(trimmed(&old) == trimmed(&new), true);
+    assert!(trimmed(&old) == trimmed(&new));
     assert_eq!(old.memories, new.memories);
     let globals = |wasm: &[u8]| {
         find(&split(wasm).unwrap(), id::GLOBAL)

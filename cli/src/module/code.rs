@@ -1,0 +1,105 @@
+//! Other function indices in function bodies, which else stay as they are.
+
+use anyhow::Result;
+use wasmparser::{BinaryReader, CodeSectionReader, Operator};
+
+use super::section::{leb_width, write_leb};
+
+/// A code section's contents.
+pub(crate) struct Code {
+    pub(crate) data: Vec<u8>,
+    /// Whether some body changed its size.
+    pub(crate) moved: bool,
+}
+
+/// An index within the code section that becomes another.
+struct Patch {
+    at: usize,
+    width: usize,
+    value: u32,
+}
+
+impl Patch {
+    fn fits(&self) -> bool {
+        self.width >= 5 || self.value >> (7 * self.width) == 0
+    }
+
+    /// How many bytes the new index takes.
+    fn new_width(&self) -> usize {
+        let needed = (32 - (self.value | 1).leading_zeros() as usize).div_ceil(7);
+        self.width.max(needed)
+    }
+
+    fn write(&self, out: &mut [u8]) {
+        let mut value = self.value;
+        for byte in out.iter_mut() {
+            *byte = value as u8 & 0x7f | 0x80;
+            value >>= 7;
+        }
+        if let Some(last) = out.last_mut() {
+            *last &= 0x7f;
+        }
+    }
+}
+
+/// Gives every function that the bodies of a code section's contents refer to
+/// another index.
+pub(crate) fn rewrite<E>(data: &[u8], index: impl Fn(u32) -> Result<u32, E>) -> Result<Code>
+where
+    anyhow::Error: From<E>,
+{
+    let mut patches = Vec::new();
+    let mut bodies = Vec::new();
+    for body in CodeSectionReader::new(BinaryReader::new(data, 0))? {
+        let body = body?;
+        bodies.push(body.range());
+        let mut ops = body.get_operators_reader()?;
+        while !ops.eof() {
+            let (op, at) = ops.read_with_offset()?;
+            let (Operator::Call { function_index }
+            | Operator::ReturnCall { function_index }
+            | Operator::RefFunc { function_index }) = op
+            else {
+                continue;
+            };
+            let value = index(function_index)?;
+            if value != function_index {
+                // All three opcodes are one byte.
+                let at = at + 1;
+                patches.push(Patch {
+                    at,
+                    width: leb_width(&data[at..]),
+                    value,
+                });
+            }
+        }
+    }
+    if patches.iter().all(Patch::fits) {
+        let mut data = data.to_vec();
+        for patch in &patches {
+            patch.write(&mut data[patch.at..patch.at + patch.width]);
+        }
+        return Ok(Code { data, moved: false });
+    }
+    let mut out = Vec::with_capacity(data.len() + patches.len());
+    write_leb(&mut out, bodies.len() as u64);
+    let mut patches = patches.into_iter().peekable();
+    for range in bodies {
+        let mut body = Vec::with_capacity(range.len() + 16);
+        let mut copied = range.start;
+        while let Some(patch) = patches.next_if(|patch| patch.at < range.end) {
+            body.extend_from_slice(&data[copied..patch.at]);
+            let start = body.len();
+            body.resize(start + patch.new_width(), 0);
+            patch.write(&mut body[start..]);
+            copied = patch.at + patch.width;
+        }
+        body.extend_from_slice(&data[copied..range.end]);
+        write_leb(&mut out, body.len() as u64);
+        out.extend_from_slice(&body);
+    }
+    Ok(Code {
+        data: out,
+        moved: true,
+    })
+}

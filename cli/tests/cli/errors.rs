@@ -1,0 +1,262 @@
+//! Every way to fail, and what is said about it.
+
+use monaka_vfs_core::link::ABI;
+use monaka_vfs_core::witx::Hook;
+
+use super::fake::{program, record};
+
+/// What `app.wasm` is in a case.
+pub(crate) enum App {
+    Text(String),
+    Bytes(&'static [u8]),
+    None,
+}
+
+impl From<&str> for App {
+    fn from(wat: &str) -> App {
+        App::Text(wat.into())
+    }
+}
+
+impl From<String> for App {
+    fn from(wat: String) -> App {
+        App::Text(wat)
+    }
+}
+
+/// The usual way to pack.
+pub(crate) const PACK: &str = "pack app.wasm --mapdir /::root -o out.wasm";
+
+/// Module, arguments, exit status, stderr.
+pub(crate) fn errors() -> Vec<(App, &'static str, i32, &'static str)> {
+    let good = program(ABI, "");
+    let open_record = record(1152, ABI, Hook::path_open as u32, [5, 6]);
+    vec![
+        // What is no module.
+        (App::None, PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: No such file or directory (os error 2)
+"),
+        (App::Bytes(b""), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is not a WebAssembly module but an empty file
+  hint: give a WASI Preview 1 module, usually the .wasm file that the linker wrote
+"),
+        (App::Bytes(b"\x7fELF\x02\x01\x01"), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is not a WebAssembly module but a native program or object (ELF)
+  hint: give a WASI Preview 1 module, usually the .wasm file that the linker wrote
+"),
+        (App::Bytes(b"\x1f\x8b\x08"), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is not a WebAssembly module but a gzip file
+  hint: give a WASI Preview 1 module, usually the .wasm file that the linker wrote
+"),
+        (App::Bytes(b"int main() {}\n"), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is not a WebAssembly module but a text file
+  hint: give a WASI Preview 1 module, usually the .wasm file that the linker wrote
+"),
+        ("(component)".into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is a WebAssembly component, not a core module
+  hint: build a core module instead (target wasm32-wasip1 rather than wasm32-wasip2), or take out the one inside with `wasm-tools component unbundle`
+"),
+        (App::Bytes(b"\0asm\x01\0\0\0\x01\x05"), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is not a valid module: unexpected end-of-file (at offset 0xa)
+  hint: the file may be cut off or damaged: build or fetch it again
+"),
+        // What no snapshot can hold.
+        ("(module)".into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it has no memory
+  hint: a program without memory cannot hold files
+"),
+        (r#"(module (import "env" "memory" (memory 1)))"#.into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it imports its memory (env.memory)
+  hint: link without `--import-memory`; modules made for threads or for a JavaScript host import theirs
+"),
+        ("(module (memory 1 2 shared))".into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: its memory is shared between threads
+  hint: compile for wasm32-wasip1 without threads (no `-pthread`, no `--shared-memory`)
+"),
+        ("(module (memory i64 1))".into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: its memory has 64-bit addresses (memory64)
+  hint: compile for a 32-bit target: wasm32-wasip1
+"),
+        (r#"(module (import "env" "t" (table 1 funcref)) (memory 1))"#.into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it imports a table (env.t)
+  hint: link it as a complete program, not as a dynamic library or for a JavaScript host
+"),
+        (program(ABI, "(global (mut externref) (ref.null extern))").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: global 2 is a mutable reference, which cannot be kept in a snapshot
+  hint: compile without reference types and garbage collection, or leave out the code that uses them
+"),
+        (program(ABI, "(func $grower (drop (table.grow 0 (ref.null func) (i32.const 1))))").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: function `grower` uses table.grow, whose effect cannot be kept in a snapshot
+  hint: programs that change their function table (dynamic loading, closures in tables) cannot be packed by this version of monaka
+"),
+        (program(ABI, "(data $d \"x\") (func $dropper (data.drop $d))").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: function `dropper` uses data.drop, whose effect cannot be kept in a snapshot
+  hint: link without the code that drops data segments: it comes with threads (`--shared-memory`, `--passive-segments`)
+"),
+        (program(ABI, "(tag $t) (func $thrower try throw $t catch $t end)").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it needs a WebAssembly feature that monaka's engine lacks: legacy_exceptions feature required for try instruction, in function `thrower`
+  hint: compile with the standard exceptions instead: clang's `-mllvm -wasm-use-legacy-eh=false`, or `wasm-opt --translate-to-exnref`
+"),
+        (program(ABI, "(data (i32.const 65536) \"x\")").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: data segment 4 lies outside its memory
+  hint: it would trap at start: build it again
+"),
+        // What is not, or not rightly, linked.
+        ("(module (memory 1))".into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is not linked with libmonaka_vfs.a
+  hint: write the library with `monaka lib -o libmonaka_vfs.a`, add it to the link (`clang … app.c libmonaka_vfs.a -o app.wasm`) and pack the result
+"),
+        (r#"(module (memory 1) (@custom "producers" "\01\08language\01\04Rust\00"))"#.into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is not linked with libmonaka_vfs.a: it is a Rust module
+  hint: a program that a C compiler links can take the library in (`clang … libmonaka_vfs.a`); this version of monaka cannot pack a finished Rust module
+"),
+        (r#"(module (import "wasi_unstable" "fd_close" (func (param i32) (result i32))) (memory 1))"#.into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is not linked with libmonaka_vfs.a, and it imports wasi_unstable, an older WASI
+  hint: write the library with `monaka lib -o libmonaka_vfs.a`, add it to the link (`clang … app.c libmonaka_vfs.a -o app.wasm`) and pack the result
+"),
+        (program(99, "").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it is linked with a libmonaka_vfs.a of ABI 99; this monaka speaks ABI 1
+  hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, then pack the result
+"),
+        (good.replace(&open_record, &record(1152, ABI, 99, [5, 6])).into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: the libmonaka_vfs.a inside it is inconsistent: a record of the unknown call 99
+  hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, then pack the result
+"),
+        (good.replace(&open_record, "").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it calls wasi_snapshot_preview1.path_open directly, and the library's path_open is not linked in
+  hint: link the replacement in: add `-Wl,--undefined=__imported_wasi_snapshot_preview1_path_open` to the link line, together with libmonaka_vfs.a
+"),
+        (good.replace("(func $clock (param i32 i64 i32) (result i32))", "(func $clock)")
+            .replace("clock_time_get", "sock_open").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it imports wasi_snapshot_preview1.sock_open, which monaka does not know
+  hint: monaka cannot tell whether it reaches the host's files: remove the call, or compile for WASI Preview 1 (wasi_snapshot_preview1)
+"),
+        (good.replace("(func $clock (param i32 i64 i32) (result i32))", "(func $clock (param i32))").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: it imports wasi_snapshot_preview1.clock_time_get as (i32) -> (); WASI Preview 1 has (i32, i64, i32) -> (i32)
+  hint: it was made for another host's variant of WASI: compile it for WASI Preview 1
+"),
+        // What happens while the image is mounted.
+        (good.replace("1 200)", "1 1)").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: the file system is too large for the program's memory: it needs 200 bytes; the memory has 65536 and can grow to 65536
+  hint: link with a larger `-Wl,--max-memory=BYTES`, or pack fewer files
+"),
+        (good.replace("(i32.store (i32.const 3000) (i32.const 0))", "(call $hello (i32.const 1))").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: the program's allocator calls env.hello while the image is mounted
+  hint: an allocator that calls the host cannot be used at pack time: link with the libc's own malloc
+"),
+        (good.replace("(i32.const 0)) ;; mounted", "(i32.const 28)) ;; mounted").into(), PACK, 1, "\
+error: cannot pack app.wasm
+  caused by: the library refused to mount the image: INVAL (28)
+  hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`
+"),
+        // Wrong arguments.
+        (good.clone().into(), "pack app.wasm -o out.wasm", 1, "\
+error: cannot pack app.wasm
+  caused by: there is nothing to pack
+  hint: name a directory with --mapdir GUEST::HOST, as in `--mapdir /::./root`
+"),
+        (good.clone().into(), "pack app.wasm --mapdir /::nowhere -o out.wasm", 1, "\
+error: cannot pack app.wasm
+  caused by: nowhere: no such file or directory
+  hint: --mapdir takes GUEST::HOST and --dir takes HOST::GUEST; relative host paths start at the current directory
+"),
+        (good.clone().into(), "pack app.wasm --mapdir /::root -o no/such/out.wasm", 1, "\
+error: cannot pack app.wasm
+  caused by: the directory no/such does not exist
+  hint: create it first, or name another place with -o
+"),
+        (good.clone().into(), "pack app.wasm --mapdir /::root -o root", 1, "\
+error: cannot pack app.wasm
+  caused by: root is a directory
+  hint: name the output file itself with -o
+"),
+        (good.clone().into(), "pack app.wasm --mapdir root -o out.wasm", 2, "\
+error: invalid value 'root' for '--mapdir <GUEST::HOST>': no `::` between guest and host path; to pack `root` as the root directory, give `/::root`
+
+For more information, try '--help'.
+"),
+        (good.clone().into(), "pack app.wasm --mapdir /::root", 2, "\
+error: say where the packed module goes: -o OUT.WASM
+
+Usage: monaka pack [OPTIONS] <APP.WASM>
+
+For more information, try '--help'.
+"),
+        // The other commands.
+        (App::None, "lib -o no/such/lib.a", 1, "\
+error: cannot write the library
+  caused by: the directory no/such does not exist
+  hint: create it first, or name another place with -o
+"),
+        (App::None, "inspect app.wasm", 1, "\
+error: cannot inspect app.wasm
+  caused by: No such file or directory (os error 2)
+"),
+        (App::Bytes(b"#!/bin/sh\n"), "inspect app.wasm", 1, "\
+error: cannot inspect app.wasm
+  caused by: it is not a WebAssembly module but a script
+  hint: give a WASI Preview 1 module, usually the .wasm file that the linker wrote
+"),
+        ("(component)".into(), "run app.wasm", 1, "\
+error: cannot run app.wasm
+  caused by: it is a WebAssembly component, not a core module
+  hint: build a core module instead (target wasm32-wasip1 rather than wasm32-wasip2), or take out the one inside with `wasm-tools component unbundle`
+"),
+        (r#"(module (func (export "one")) (func (export "two")))"#.into(), "run app.wasm", 1, "\
+error: cannot run app.wasm
+  caused by: it does not export _start
+  hint: call one of its functions with --invoke: one, two
+"),
+        ("(module)".into(), "run app.wasm --invoke it", 1, "\
+error: cannot run app.wasm
+  caused by: it does not export it
+  hint: it exports no function that can be called without arguments
+"),
+        (r#"(module (func (export "it") (param i32)))"#.into(), "run app.wasm --invoke it", 1, "\
+error: cannot run app.wasm
+  caused by: its export it takes arguments
+"),
+        (r#"(module (import "env" "hello" (func)) (func (export "_start")))"#.into(), "run app.wasm", 1, "\
+error: cannot run app.wasm
+  caused by: it imports env.hello, which `monaka run` does not have
+  hint: `monaka run` offers WASI Preview 1 alone: run it in the host that it was made for
+"),
+        (r#"(module (func (export "_start")))"#.into(), "run app.wasm --dir nowhere::/", 1, "\
+error: cannot run app.wasm
+  caused by: cannot open the directory nowhere
+  caused by: No such file or directory (os error 2)
+"),
+        (r#"(module (func (export "_start")))"#.into(), "run app.wasm --env MONAKA_NOT_SET", 1, "\
+error: cannot run app.wasm
+  caused by: --env MONAKA_NOT_SET: environment variable not found
+  hint: give a value: --env MONAKA_NOT_SET=…
+"),
+    ]
+}
