@@ -81,6 +81,7 @@ impl Library {
         allow_host_dirs: bool,
     ) -> Result<Splice, Refusal> {
         let mut splice = Splice::default();
+        let mut missing = Vec::new();
         for (function, import) in module.function_imports() {
             if import.module != witx::MODULE {
                 continue;
@@ -104,12 +105,15 @@ impl Library {
                     }
                 }
                 None if code.direct.contains(&function) || module.named.contains(&function) => {
-                    return Err(Refusal::HookNotLinked(name));
+                    missing.push(name);
                 }
                 None => {}
             }
         }
-        Ok(splice)
+        match missing.is_empty() {
+            true => Ok(splice),
+            false => Err(Refusal::HooksNotLinked(missing)),
+        }
     }
 }
 

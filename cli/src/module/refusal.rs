@@ -48,8 +48,8 @@ pub(crate) enum Refusal {
         found: String,
         expected: String,
     },
-    /// An import is called around the library, and its replacement is not linked.
-    HookNotLinked(&'static str),
+    /// Imports are called around the library, and their replacements are not linked.
+    HooksNotLinked(Vec<&'static str>),
     /// An instruction whose effect a snapshot cannot hold.
     Instruction {
         instruction: &'static str,
@@ -121,10 +121,15 @@ impl Refusal {
             Refusal::ImportType { .. } => {
                 "it was made for another host's variant of WASI: compile it for WASI Preview 1".into()
             }
-            Refusal::HookNotLinked(name) => format!(
-                "link the replacement in: add `-Wl,--undefined=__imported_wasi_snapshot_preview1_{name}` \
-                 to the link line, together with libmonaka_vfs.a"
-            ),
+            Refusal::HooksNotLinked(names) => {
+                let flag = "-Wl,--undefined=__imported_wasi_snapshot_preview1_";
+                let flags: Vec<String> = names.iter().map(|name| format!("{flag}{name}")).collect();
+                format!(
+                    "link the replacements in: add `{}` to the link line, together with \
+                     libmonaka_vfs.a (zig takes `--export` in place of `--undefined`)",
+                    flags.join(" ")
+                )
+            }
             Refusal::Instruction { instruction, .. } if instruction.starts_with("table.") => {
                 "programs that change their function table (dynamic loading, closures in tables) \
                  cannot be packed by this version of monaka"
@@ -204,9 +209,10 @@ impl fmt::Display for Refusal {
                     "it imports {name} as {found}; WASI Preview 1 has {expected}"
                 )
             }
-            Refusal::HookNotLinked(name) => write!(
+            Refusal::HooksNotLinked(names) => write!(
                 f,
-                "it calls wasi_snapshot_preview1.{name} directly, and the library's {name} is not linked in"
+                "it calls {} of wasi_snapshot_preview1 directly, and the library's replacements are not linked in",
+                names.join(", ")
             ),
             Refusal::Instruction {
                 instruction,

@@ -335,7 +335,7 @@ fn what_cannot_be_packed_is_refused_by_name() {
         ),
         (
             good.replace(&record(1152, ABI, Hook::path_open as u32, [5, 6]), ""),
-            HookNotLinked("path_open"),
+            HooksNotLinked(vec!["path_open"]),
         ),
         (
             good.replace(&record(1152, ABI, Hook::path_open as u32, [5, 6]), &record(1152, ABI, 99, [5, 6])),
