@@ -64,6 +64,14 @@ macro_rules! symbols {
                         None => host($($arg),*),
                     }
                 }
+
+                // zig's own runtime, which `zig cc -O0` links in, declares the
+                // import under this symbol.
+                // SAFETY: as above.
+                #[unsafe(export_name = concat!(stringify!($name), "|wasi_snapshot_preview1"))]
+                extern "C" fn zigs($($arg: $ty),*) -> u32 {
+                    ours($($arg),*)
+                }
             }
         )*
     };
