@@ -54,7 +54,9 @@ impl Output {
     }
 
     /// Begins an output. Dropped without `commit`, it leaves nothing behind.
-    pub(crate) fn create(path: &Path) -> Result<Output> {
+    ///
+    /// A file that is there keeps its mode; a new one is executable if `like` is.
+    pub(crate) fn create(path: &Path, like: Option<&Path>) -> Result<Output> {
         if is_dash(path) {
             return Ok(Output::Stdout(io::stdout()));
         }
@@ -71,13 +73,19 @@ impl Output {
             Some(_) => fs::canonicalize(path).with_context(shown)?,
             None => path.to_path_buf(),
         };
+        #[cfg(not(unix))]
+        let _ = like;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".monaka-");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
             // As any program creates files: the umask takes its part.
-            builder.permissions(fs::Permissions::from_mode(0o666));
+            builder.permissions(fs::Permissions::from_mode(if is_executable(like) {
+                0o777
+            } else {
+                0o666
+            }));
         }
         let temporary = builder
             .tempfile_in(directory_of(&place))
@@ -128,7 +136,7 @@ impl Write for Output {
 
 /// Writes a whole output at once.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut output = Output::create(path)?;
+    let mut output = Output::create(path, None)?;
     output
         .write_all(bytes)
         .with_context(|| format!("cannot write {}", path.display()))?;
@@ -145,6 +153,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     Ok(fs::read(path)?)
+}
+
+#[cfg(unix)]
+fn is_executable(path: Option<&Path>) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = path.and_then(|path| fs::metadata(path).ok());
+    metadata.is_some_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// `-` stands for stdin or stdout.
@@ -175,7 +190,7 @@ mod tests {
     fn nothing_is_left_without_a_commit() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out");
-        let mut output = Output::create(&path).unwrap();
+        let mut output = Output::create(&path, None).unwrap();
         output.write_all(b"half").unwrap();
         drop(output);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);

@@ -110,7 +110,7 @@ impl Opts {
         for warning in warnings.iter().chain(&program.notes) {
             report::warning(warning);
         }
-        let mut out = BufWriter::with_capacity(1 << 18, Output::create(place)?);
+        let mut out = BufWriter::with_capacity(1 << 18, Output::create(place, Some(&self.input))?);
         let mut counted = Counted {
             out: &mut out,
             place: output::shown(place, "stdout"),

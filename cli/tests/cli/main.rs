@@ -153,6 +153,21 @@ fn an_output_that_is_packed_itself_is_warned_of() {
     assert!(stderr.starts_with(expected), "{stderr}");
 }
 
+#[cfg(unix)]
+#[test]
+fn the_output_is_executable_if_the_program_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    place.put("app.wasm", &program(ABI, ""));
+    for mode in [0o755, 0o644] {
+        let app = place.path().join("app.wasm");
+        fs::set_permissions(app, fs::Permissions::from_mode(mode)).unwrap();
+        place.ok(&format!("pack app.wasm --mapdir /::root -o {mode}.wasm -q"));
+        let out = fs::metadata(place.path().join(format!("{mode}.wasm"))).unwrap();
+        assert_eq!(out.permissions().mode() & 0o100, mode & 0o100);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_named() {
