@@ -1,3 +1,5 @@
 //! Support for the tests and benches that cross the crates of monaka.
 
 pub mod native;
+pub mod toolbox;
+pub mod tree;

@@ -1,0 +1,25 @@
+// Runs a module under node:wasi without any directory.
+//
+//   node node.mjs MODULE [ARGS…]          a command; exits with its code
+//   node node.mjs MODULE --invoke EXPORTS  a reactor: calls each of the
+//                                          comma-separated exports, prints results
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { argv, exit } from "node:process";
+import { WASI } from "node:wasi";
+
+const [path, ...args] = argv.slice(2);
+const wasi = new WASI({
+    version: "preview1",
+    args: [basename(path), ...args],
+    env: { MONAKA_DUMP: "1", GREETING: "hello" },
+    returnOnExit: true,
+});
+const module = await WebAssembly.compile(await readFile(path));
+const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
+if (args[0] === "--invoke") {
+    wasi.initialize(instance);
+    for (const name of args[1].split(",")) console.log(instance.exports[name]());
+} else {
+    exit(wasi.start(instance));
+}

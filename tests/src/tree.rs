@@ -1,0 +1,44 @@
+//! A directory of the host as text, in the lines that `tests/programs/tree.h`
+//! prints from inside a program.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Everything below `directory`.
+pub fn listed(directory: &Path) -> String {
+    let mut lines = String::new();
+    list(directory, "", &mut lines);
+    lines
+}
+
+fn list(directory: &Path, prefix: &str, lines: &mut String) {
+    let mut entries: Vec<_> = fs::read_dir(directory)
+        .and_then(Iterator::collect)
+        .unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let shown = format!("{prefix}/{}", entry.file_name().to_string_lossy());
+        let meta = entry.metadata().expect("lstat");
+        if meta.is_dir() {
+            let _ = writeln!(lines, "{shown}/");
+            list(&path, &shown, lines);
+        } else if meta.is_symlink() {
+            let target = fs::read_link(&path).expect("readlink");
+            let _ = writeln!(lines, "{shown} -> {}", target.display());
+        } else {
+            let bytes = fs::read(&path).expect("read");
+            let (size, links, hash) = (bytes.len(), meta.nlink(), fnv(&bytes));
+            let _ = writeln!(lines, "{shown} {size} {links} {hash:016x}");
+        }
+    }
+}
+
+/// FNV-1a.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
