@@ -1,8 +1,9 @@
 //! What a module is: its parts as far as packing needs them, read without
 //! executing anything.
 //!
-//! [`Module::parse`] only reads; [`Module::check`] is the list of what makes a
-//! module unfit, and [`Module::walk`] looks into every function body.
+//! [`Module::parse`] only reads; [`Module::check_state`], [`Module::check_imports`]
+//! and [`Module::validate`] say what makes a module unfit, and [`Module::walk`]
+//! looks into every function body.
 
 use std::collections::{BTreeMap, BTreeSet};
 

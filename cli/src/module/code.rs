@@ -26,8 +26,7 @@ impl Patch {
 
     /// How many bytes the new index takes.
     fn new_width(&self) -> usize {
-        let needed = (32 - (self.value | 1).leading_zeros() as usize).div_ceil(7);
-        self.width.max(needed)
+        (32 - (self.value | 1).leading_zeros() as usize).div_ceil(7)
     }
 
     fn write(&self, out: &mut [u8]) {

@@ -97,6 +97,11 @@ fn the_image_stands_where_it_was_mounted() {
     ))
     .into();
     assert_eq!(packed.record.digest, digest);
+    assert_eq!(
+        memchr::memmem::find_iter(&out, b"monakafs").count(),
+        1,
+        "the snapshot holds no second copy"
+    );
     let memory = module.initial_memories().unwrap().remove(0);
     assert_eq!(memory[2000], 4, "mount has seen the four inodes");
     let at = packed.record.address as usize;
