@@ -30,7 +30,7 @@ test: ## all tests (CI=true: those that need node must run too)
 
 bench: build ## measure reads, writes, opens and packing; ratios in one run
 	@tools/setup --tests
-	$(CARGO) bench --locked -p monaka-tests
+	$(CARGO) bench --locked -p monaka-tests --bench packed
 
 size: ## bytes the library adds to a program, beside wasi-vfs
 	@tools/setup --tests
