@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use memchr::memmem;
-use monaka_vfs_core::link::{ABI, MAGIC, RECORD_SIZE, ROOT, Record};
+use monaka_vfs_core::link::{ABI, MAGIC, RECORD_SIZE, REQUEST_OFFSET, ROOT, Record};
 use monaka_vfs_core::witx;
 use wasmparser::{FuncType, ValType};
 
@@ -19,6 +19,8 @@ pub(crate) struct Library {
     pub(crate) reserve: u32,
     /// The function that mounts one.
     pub(crate) mount: u32,
+    /// Where both expect their request.
+    pub(crate) request: u32,
     /// By index in [`witx::HOOKS`].
     hooks: BTreeMap<usize, Hook>,
 }
@@ -49,7 +51,6 @@ impl Library {
         if roots.next().is_some() {
             return Err(Refusal::Library("it is linked in twice".into()));
         }
-        use ValType::{I32, I64};
         let mut hooks = BTreeMap::new();
         for record in records.iter().filter(|record| record.id != ROOT) {
             let id = record.id as usize;
@@ -66,8 +67,9 @@ impl Library {
             }
         }
         Ok(Library {
-            reserve: root_function(module, root.functions[0], "reserve", &[I32, I64])?,
-            mount: root_function(module, root.functions[1], "mount", &[I32, I32, I64, I32])?,
+            reserve: root_function(module, root.functions[0], "reserve")?,
+            mount: root_function(module, root.functions[1], "mount")?,
+            request: root.address + REQUEST_OFFSET,
             hooks,
         })
     }
@@ -165,14 +167,9 @@ fn slot(module: &Module<'_>, slot: u32, what: &str) -> Result<Slot, Refusal> {
     found.ok_or_else(|| Refusal::Library(format!("{what} names the empty table slot {slot}")))
 }
 
-fn root_function(
-    module: &Module<'_>,
-    at: u32,
-    what: &str,
-    params: &[ValType],
-) -> Result<u32, Refusal> {
+fn root_function(module: &Module<'_>, at: u32, what: &str) -> Result<u32, Refusal> {
     let function = slot(module, at, what)?.function;
-    let expected = FuncType::new(params.iter().copied(), [ValType::I32]);
+    let expected = FuncType::new([ValType::I32], [ValType::I32]);
     match module.function_type(function) {
         Some(found) if *found == expected => Ok(function),
         _ => Err(Refusal::Library(format!(

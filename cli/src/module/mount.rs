@@ -18,6 +18,7 @@ use std::task::{Context, Poll, Waker};
 use anyhow::{Context as _, Result};
 use monaka_vfs_core::Errno;
 use monaka_vfs_core::image::ALIGN;
+use monaka_vfs_core::link::Request;
 use wasm_encoder::{ExportKind, ExportSection};
 use wasmparser::ValType;
 use wasmtime::{Config, Engine, Func, Instance, Memory, OptLevel, RegallocAlgorithm, Store, Val};
@@ -42,6 +43,8 @@ pub(crate) enum MountError {
     Errno(u32),
     /// The library's `reserve` answered an address that cannot be.
     Room(u32),
+    /// The library trapped.
+    Trapped(wasmtime::Trap),
 }
 
 impl MountError {
@@ -54,6 +57,13 @@ impl MountError {
             MountError::TooLarge { .. } => "a 32-bit memory holds 4 GiB in all: pack fewer files".into(),
             MountError::Called(_) => {
                 "an allocator that calls the host cannot be used at pack time: link with the libc's own malloc".into()
+            }
+            MountError::Trapped(_) => {
+                "if an optimiser (wasm-opt) ran over the module, pack first and optimise the result"
+                    .into()
+            }
+            MountError::Errno(errno) if *errno == u32::from(Errno::BUSY.raw()) => {
+                "it was packed before and has lost its custom sections since: pack the original again".into()
             }
             MountError::Errno(_) | MountError::Room(_) => {
                 "relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`".into()
@@ -87,6 +97,9 @@ impl fmt::Display for MountError {
                     "the library refused to mount the image: {name} ({errno})"
                 )
             }
+            MountError::Trapped(trap) => {
+                write!(f, "the library trapped while it mounted the image: {trap}")
+            }
             MountError::Room(address) => {
                 write!(
                     f,
@@ -106,6 +119,8 @@ pub(crate) struct Mount<'m> {
     pub(crate) sections: &'m [Section<'m>],
     pub(crate) reserve: u32,
     pub(crate) mount: u32,
+    /// Where both expect their request.
+    pub(crate) at: u32,
     /// The memories' initial state; all behind is zero.
     pub(crate) memories: &'m [Vec<u8>],
     /// So many data segments keep their index, as code names them.
@@ -179,15 +194,21 @@ impl Mount<'_> {
     fn call(&self, state: &mut State) -> Result<u32> {
         let State { store, instance } = state;
         let reserve = instance
-            .get_typed_func::<(u32, u64), u32>(&mut *store, RESERVE)
+            .get_typed_func::<u32, u32>(&mut *store, RESERVE)
             .map_err(boxed)?;
         let mount = instance
-            .get_typed_func::<(u32, u32, u64, u32), u32>(&mut *store, MOUNT)
+            .get_typed_func::<u32, u32>(&mut *store, MOUNT)
             .map_err(boxed)?;
         let tables_len = u32::try_from(self.tables.len())?;
-        let address = reserve
-            .call(&mut *store, (tables_len, self.data_len))
-            .map_err(boxed)?;
+        let mut request = Request {
+            flags: self.flags,
+            tables_len,
+            data_len: self.data_len,
+            ..Request::default()
+        };
+        state.put(self.at, &request.encode())?;
+        let address = reserve.call(&mut state.store, self.at).map_err(called)?;
+        request.image = address;
         let needed = u64::from(tables_len) + self.data_len;
         let memory = state.memory(&memory_name(0))?;
         let size = memory.data_size(&state.store) as u64;
@@ -209,12 +230,13 @@ impl Mount<'_> {
         let room = address as usize..end as usize;
         memory.data_mut(&mut state.store)[room.clone()][..self.tables.len()]
             .copy_from_slice(self.tables);
-        let args = (address, tables_len, self.data_len, self.flags);
-        match mount.call(&mut state.store, args).map_err(boxed)? {
+        state.put(self.at, &request.encode())?;
+        match mount.call(&mut state.store, self.at).map_err(called)? {
             0 => {}
             errno => return Err(MountError::Errno(errno).into()),
         }
         zero(&mut memory.data_mut(&mut state.store)[room]);
+        state.put(self.at, &Request::default().encode())?;
         Ok(address)
     }
 
@@ -276,6 +298,14 @@ impl State {
         memory.with_context(|| format!("the instrumented module has no {name}"))
     }
 
+    /// Writes to memory 0.
+    fn put(&mut self, at: u32, bytes: &[u8]) -> Result<()> {
+        let memory = self.memory(&memory_name(0))?;
+        memory
+            .write(&mut self.store, at as usize, bytes)
+            .context("the library's root record is at the end of the memory")
+    }
+
     fn sizes(&mut self, memories: usize) -> Result<Vec<usize>> {
         (0..memories)
             .map(|index| Ok(self.memory(&memory_name(index))?.data_size(&self.store)))
@@ -313,6 +343,14 @@ fn boxed(error: wasmtime::Error) -> anyhow::Error {
     match error.downcast::<MountError>() {
         Ok(error) => error.into(),
         Err(error) => anyhow::Error::from_boxed(error.into()),
+    }
+}
+
+/// An error of a call of the library.
+fn called(error: wasmtime::Error) -> anyhow::Error {
+    match error.downcast_ref::<wasmtime::Trap>() {
+        Some(trap) => MountError::Trapped(*trap).into(),
+        None => boxed(error),
     }
 }
 

@@ -37,16 +37,22 @@ pub(crate) fn program(abi: u32, more: &str) -> String {
         (memory (export "memory") 1 200)
         (global $mounted (mut i32) (i32.const 0))
         (global $version i32 (i32.const 7))
-        (func $reserve (param $tables i32) (param $data i64) (result i32)
+        (func $reserve (param $request i32) (result i32)
             (local $pages i32) (local $start i32)
             (local.set $pages (i32.wrap_i64 (i64.shr_u
-                (i64.add (i64.add (i64.extend_i32_u (local.get $tables)) (local.get $data)) (i64.const 65535))
+                (i64.add
+                    (i64.add
+                        (i64.load32_u offset=8 (local.get $request))
+                        (i64.load offset=16 (local.get $request)))
+                    (i64.const 65535))
                 (i64.const 16))))
             (local.set $start (memory.grow (local.get $pages)))
             (if (i32.eq (local.get $start) (i32.const -1)) (then (return (i32.const 0))))
             (i32.store (i32.const 3000) (i32.const 0))
             (i32.shl (local.get $start) (i32.const 16)))
-        (func $mount (param $image i32) (param i32) (param i64) (param i32) (result i32)
+        (func $mount (param $request i32) (result i32)
+            (local $image i32)
+            (local.set $image (i32.load (local.get $request)))
             (global.set $mounted (local.get $image))
             (i32.store (i32.const 2000) (i32.load offset=20 (local.get $image)))
             (i32.const 0)) ;; mounted

@@ -17,16 +17,22 @@
 //! hooked import is one that went around the library, and `pack` sends it to
 //! `functions[0]`.
 //!
-//! `reserve(tables_len: u32, data_len: u64) -> u32`
+//! `reserve(request: u32) -> u32`
 //! : takes room for an image of `tables_len + data_len` bytes from the
 //!   program's allocator and answers its address, a multiple of
 //!   [`ALIGN`](crate::image::ALIGN), or 0 when there is none. The
 //!   room reads as zeros up to stray allocator bookkeeping.
 //!
-//! `mount(image: u32, tables_len: u32, data_len: u64, flags: u32) -> u32`
+//! `mount(request: u32) -> u32`
 //! : builds the file system from the tables that now stand at `image`; their
-//!   contents follow at `image + tables_len` and need not be there yet. `flags`
-//!   is a set of [`MOUNT_HOST_DIRS`]. Answers an errno.
+//!   contents follow at `image + tables_len` and need not be there yet. Answers
+//!   an errno; `BUSY` when something is mounted already.
+//!
+//! Both take the address of a [`Request`], for which there is room behind the
+//! root record. One `i32` in and one out, because that is also the type of
+//! `fd_close`, which the library calls through the table: wasm-opt replaces the
+//! body of a function that only the table names by a trap if nothing makes
+//! indirect calls of its type.
 
 /// Begins every record.
 pub const MAGIC: [u8; 16] = *b"\x7fmonaka.link\r\n\x1a\x00";
@@ -43,6 +49,41 @@ pub const MOUNT_HOST_DIRS: u32 = 1;
 
 /// A record's size in bytes as it stands in the program's memory.
 pub const RECORD_SIZE: usize = 36;
+
+/// Where the [`Request`] stands, counted from the root record's address.
+pub const REQUEST_OFFSET: u32 = 40;
+
+/// What `reserve` and `mount` are asked, as it stands in the program's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Request {
+    /// The image's address, once there is room; offset 0.
+    pub image: u32,
+    /// A set of [`MOUNT_HOST_DIRS`]; offset 4.
+    pub flags: u32,
+    /// Bytes of the image's tables; offset 8.
+    pub tables_len: u32,
+    /// Always 0; offset 12.
+    pub reserved: u32,
+    /// Bytes of the image's data; offset 16.
+    pub data_len: u64,
+}
+
+impl Request {
+    /// Bytes in memory.
+    pub const SIZE: usize = size_of::<Request>();
+
+    /// As it stands in memory.
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut out = [0; Self::SIZE];
+        let words = [self.image, self.flags, self.tables_len, self.reserved];
+        for (to, word) in out.chunks_exact_mut(4).zip(words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        out[16..].copy_from_slice(&self.data_len.to_le_bytes());
+        out
+    }
+}
 
 /// One record, decoded from a program's memory. All integers are little-endian.
 ///

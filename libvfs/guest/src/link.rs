@@ -1,9 +1,10 @@
 //! The records by which `monaka pack` finds the library in a linked program.
 //! Their layout and purpose are those of [`monaka_vfs_core::link`].
 
+use core::cell::UnsafeCell;
 use core::ffi::c_void;
 
-use monaka_vfs_core::link::{ABI, MAGIC, RECORD_SIZE, ROOT as ROOT_ID};
+use monaka_vfs_core::link::{ABI, MAGIC, RECORD_SIZE, REQUEST_OFFSET, ROOT as ROOT_ID, Request};
 
 use crate::state;
 
@@ -37,7 +38,7 @@ impl Record {
             abi: ABI,
             id,
             functions: [ours, hosts],
-            keeps: &raw const ROOT,
+            keeps: &raw const ROOT.record,
         }
     }
 
@@ -52,18 +53,39 @@ impl Record {
     }
 }
 
+/// The root record, and room for what `pack` asks.
+#[repr(C)]
+struct Root {
+    record: Record,
+    request: UnsafeCell<Request>,
+}
+
+const _: () = assert!(core::mem::offset_of!(Root, request) == REQUEST_OFFSET as usize);
+
+// SAFETY: only `pack` writes to the request, before the program runs.
+unsafe impl Sync for Root {}
+
 /// The record that is linked whenever anything of the library is.
 ///
-/// It keeps `fd_close`: newer zig closes files around libc's symbol, and `pack`
-/// needs the library's function to send those calls to.
-static ROOT: Record = Record {
-    magic: MAGIC,
-    this: &raw const ROOT,
-    abi: ABI,
-    id: ROOT_ID,
-    functions: [
-        state::reserve as *const c_void,
-        state::mount as *const c_void,
-    ],
-    keeps: &raw const crate::symbols::fd_close::RECORD,
+/// It keeps `fd_close`: whatever else goes around libc's symbols (newer zig's
+/// `close` did), `pack` has the library's function to send those calls to.
+static ROOT: Root = Root {
+    record: Record {
+        magic: MAGIC,
+        this: &raw const ROOT.record,
+        abi: ABI,
+        id: ROOT_ID,
+        functions: [
+            state::reserve as *const c_void,
+            state::mount as *const c_void,
+        ],
+        keeps: &raw const crate::symbols::fd_close::RECORD,
+    },
+    request: UnsafeCell::new(Request {
+        image: 0,
+        flags: 0,
+        tables_len: 0,
+        reserved: 0,
+        data_len: 0,
+    }),
 };

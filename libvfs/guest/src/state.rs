@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 
 use monaka_vfs_core::image::{ALIGN, Image, ImageError};
-use monaka_vfs_core::link::MOUNT_HOST_DIRS;
+use monaka_vfs_core::link::{MOUNT_HOST_DIRS, Request};
 use monaka_vfs_core::{Errno, Vfs};
 
 use crate::alloc;
@@ -29,10 +29,16 @@ pub(crate) unsafe fn vfs() -> Option<&'static mut Vfs<'static>> {
     unsafe { (*STATE.0.get()).as_mut() }
 }
 
-/// See [`monaka_vfs_core::link`].
-pub(crate) extern "C" fn reserve(tables_len: u32, data_len: u64) -> u32 {
+/// Takes room for an image. See [`monaka_vfs_core::link`].
+///
+/// # Safety
+///
+/// `request` is valid for reads.
+pub(crate) unsafe extern "C" fn reserve(request: *const Request) -> u32 {
+    // SAFETY: as the caller promises.
+    let request = unsafe { request.read() };
     // Rust's slices end at half the address space.
-    let size = usize::try_from(u64::from(tables_len) + data_len)
+    let size = usize::try_from(u64::from(request.tables_len) + request.data_len)
         .ok()
         .filter(|&size| size <= isize::MAX as usize - ALIGN);
     match size {
@@ -41,26 +47,37 @@ pub(crate) extern "C" fn reserve(tables_len: u32, data_len: u64) -> u32 {
     }
 }
 
-/// See [`monaka_vfs_core::link`].
-pub(crate) extern "C" fn mount(image: u32, tables_len: u32, data_len: u64, flags: u32) -> u32 {
-    let start = image as *const u8;
-    // SAFETY: `pack` passes what `reserve` answered and the lengths it was
-    // asked for, so both slices lie in a block that lives for ever and that
+/// Mounts the image. See [`monaka_vfs_core::link`].
+///
+/// # Safety
+///
+/// `request` is valid for reads, its image is what `reserve` answered for the
+/// same lengths, and nobody but `pack` writes to that room.
+pub(crate) unsafe extern "C" fn mount(request: *const Request) -> u32 {
+    // SAFETY: as the caller promises; `pack` calls this while nothing else runs.
+    let (request, state) = unsafe { (request.read(), &mut *STATE.0.get()) };
+    if state.is_some() {
+        return u32::from(Errno::BUSY.raw());
+    }
+    let start = request.image as *const u8;
+    // SAFETY: both slices lie in the room, which lives for ever and which
     // nobody writes to any more once `pack` has filled it.
     let (tables, data) = unsafe {
-        let tables = core::slice::from_raw_parts(start, tables_len as usize);
-        let data = start.add(tables_len as usize);
-        (tables, core::slice::from_raw_parts(data, data_len as usize))
+        let tables = core::slice::from_raw_parts(start, request.tables_len as usize);
+        let data = start.add(request.tables_len as usize);
+        (
+            tables,
+            core::slice::from_raw_parts(data, request.data_len as usize),
+        )
     };
     let vfs = match Image::open(tables) {
-        Ok(image) => Vfs::mount(&image, data, flags & MOUNT_HOST_DIRS != 0),
+        Ok(image) => Vfs::mount(&image, data, request.flags & MOUNT_HOST_DIRS != 0),
         Err(ImageError::OutOfMemory) => Err(Errno::NOMEM),
         Err(_) => Err(Errno::INVAL),
     };
     match vfs {
         Ok(vfs) => {
-            // SAFETY: `pack` calls this once, before the program runs.
-            unsafe { *STATE.0.get() = Some(vfs) };
+            *state = Some(vfs);
             0
         }
         Err(errno) => u32::from(errno.raw()),
