@@ -30,6 +30,9 @@ pub const BLOCK: u64 = 4 * 1024;
 /// The largest size of a file, as on a 64-bit Linux.
 pub const SIZE_MAX: u64 = i64::MAX as u64;
 
+/// More than this cannot be allocated in a 32-bit memory, so nobody tries.
+const ALLOCATE_MAX: u64 = 1 << 32;
+
 #[derive(Debug)]
 enum Content {
     /// `at..at + len` of the image's data.
@@ -193,6 +196,9 @@ impl FileData {
     /// out; the file is then unchanged. The caller checks that the end is not
     /// past [`SIZE_MAX`].
     pub fn allocate(&mut self, image: &[u8], offset: u64, len: u64) -> Result<()> {
+        if len > ALLOCATE_MAX {
+            return Err(Errno::NOSPC);
+        }
         let end = offset + len;
         let mut at = offset;
         while at < end {

@@ -66,9 +66,13 @@ pub trait GuestMemory {
 
     /// Checks that `len` bytes at `at` are the program's. `FAULT` if not.
     ///
-    /// Nothing is looked at when `len` is 0, as Linux does.
+    /// Nothing is looked at when `len` is 0, as Linux does; the region is then
+    /// at 0, since `memory.copy` traps on a wild address even for no byte.
     fn region(&self, at: u32, len: u32) -> Result<Region> {
-        if len != 0 && u64::from(at) + u64::from(len) > self.size() {
+        if len == 0 {
+            return Ok(Region { at: 0, len });
+        }
+        if u64::from(at) + u64::from(len) > self.size() {
             return Err(Errno::FAULT);
         }
         Ok(Region { at, len })
