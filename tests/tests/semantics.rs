@@ -414,6 +414,20 @@ fn a_bad_pointer_is_fault_and_changes_nothing() {
 }
 
 #[test]
+fn a_wild_pointer_to_nothing_is_not_looked_at() {
+    with(packed(), |g| {
+        let fd = g.open("file", 0).unwrap();
+        g.home.memory[256..264].copy_from_slice(&[0xf0, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+        let (vfs, home) = (&mut g.vfs, &mut g.home);
+        assert_eq!(vfs.fd_read(home, fd, 256, 1, 64), Ok(()));
+        assert_eq!(vfs.fd_write(home, fd, 256, 1, 64), Ok(()));
+        assert_eq!(vfs.fd_read(home, fd, u32::MAX, 0, 64), Ok(()));
+        let path = vfs.path_unlink_file(home, ROOT, u32::MAX, 0);
+        assert_eq!(path, Err(Errno::NOENT));
+    });
+}
+
+#[test]
 fn offsets_and_sizes_end_at_the_largest_signed_number() {
     with(packed(), |g| {
         let fd = g.open("file", 0).unwrap();
