@@ -16,7 +16,8 @@ const wasi = new WASI({
     returnOnExit: true,
 });
 const module = await WebAssembly.compile(await readFile(path));
-const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
+const imports = { wasi_snapshot_preview1: wasi.wasiImport };
+const instance = await WebAssembly.instantiate(module, imports);
 if (args[0] === "--invoke") {
     wasi.initialize(instance);
     for (const name of args[1].split(",")) console.log(instance.exports[name]());
