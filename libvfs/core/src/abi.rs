@@ -15,42 +15,60 @@ pub const IOV_MAX: u32 = 1024;
 pub struct Iovs {
     at: u32,
     count: u32,
+    /// Bytes of all that are still to come.
+    left: u32,
 }
 
 impl Iovs {
     /// Checks the array of `count` × (`buf: u32`, `len: u32`) at `at`.
     ///
-    /// `INVAL` for more than [`IOV_MAX`] buffers or more than 2^31 - 1 bytes
-    /// in all, `FAULT` where one is outside the memory.
+    /// `INVAL` for more than [`IOV_MAX`] buffers, `FAULT` where one is outside
+    /// the memory, then `INVAL` for more than 2^31 - 1 bytes in all.
     #[inline]
     pub fn new(memory: &impl GuestMemory, at: u32, count: u32) -> Result<Iovs> {
         if count > IOV_MAX {
             return Err(Errno::INVAL);
         }
         memory.region(at, count * 8)?;
-        let iovs = Iovs { at, count };
         let mut total = 0u64;
         for index in 0..count {
-            total += u64::from(iovs.get(memory, index)?.len());
+            total += u64::from(iov(memory, at + index * 8)?.len());
         }
         if total > i32::MAX as u64 {
             return Err(Errno::INVAL);
         }
-        Ok(iovs)
+        Ok(Iovs {
+            at,
+            count,
+            left: total as u32,
+        })
     }
 
-    /// How many there are.
-    pub fn count(self) -> u32 {
-        self.count
-    }
-
-    /// One of them. Read anew each time, since what an earlier buffer receives
-    /// may be the array itself.
+    /// The next buffer that is not empty.
+    ///
+    /// The array is read again here, and an earlier buffer may have been the
+    /// array itself: then what lies outside the memory ends the call, and no
+    /// more bytes are moved than were checked.
     #[inline]
-    pub fn get(self, memory: &impl GuestMemory, index: u32) -> Result<Region> {
-        let at = self.at + index * 8;
-        memory.region(memory.load_u32(at)?, memory.load_u32(at + 4)?)
+    pub fn next(&mut self, memory: &impl GuestMemory) -> Option<Region> {
+        while self.count != 0 {
+            let buffer = iov(memory, self.at).ok()?;
+            self.at = self.at.wrapping_add(8);
+            self.count -= 1;
+            let (buffer, _) = buffer.split(self.left);
+            self.left -= buffer.len();
+            if !buffer.is_empty() {
+                return Some(buffer);
+            }
+        }
+        None
     }
+}
+
+/// The buffer that the pair at `at` describes.
+#[inline]
+fn iov(memory: &impl GuestMemory, at: u32) -> Result<Region> {
+    memory.region(memory.load_u32(at)?, memory.load_u32(at + 4)?)
 }
 
 /// `filestat`: 64 bytes.

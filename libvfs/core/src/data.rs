@@ -11,7 +11,8 @@
 //! 3. In the middle of a file heap extents are rounded to [`BLOCK`]s, or many
 //!    small writes into a hole would make as many extents; at the end of the
 //!    file they are not, or every small file would cost a block.
-//! 4. Every operation reserves the memory it needs before it changes anything.
+//! 4. Each chunk's part of an operation reserves the memory it needs before it
+//!    changes anything.
 
 use alloc::vec::Vec;
 
@@ -193,7 +194,8 @@ impl FileData {
 
     /// Makes sure that writing anywhere in `offset..offset + len` finds its
     /// memory, and that the file is at least that long. `NOSPC` when memory is
-    /// out; the file is then unchanged. The caller checks that the end is not
+    /// out; the file reads as before then, though holes may have been filled.
+    /// The caller checks that the end is not
     /// past [`SIZE_MAX`].
     pub fn allocate(&mut self, image: &[u8], offset: u64, len: u64) -> Result<()> {
         if len > ALLOCATE_MAX {

@@ -92,7 +92,7 @@ impl<'i> Directory<'i> {
         self.entries
             .try_reserve(additional)
             .map_err(|_| Errno::NOSPC)?;
-        if self.live as usize + additional > LINEAR {
+        if !self.index.is_empty() || self.live as usize + additional > LINEAR {
             let missing = if self.index.is_empty() {
                 self.live as usize + additional
             } else {
@@ -152,6 +152,11 @@ impl<'i> Directory<'i> {
         self.live -= 1;
         self.close_gaps();
         ino
+    }
+
+    /// The cookie that the next entry will get.
+    pub fn next_cookie(&self) -> u64 {
+        self.next_cookie
     }
 
     /// The entries whose cookie is at least `from`: name, inode, own cookie.

@@ -42,6 +42,9 @@ pub struct Dir<'i> {
     pub inheriting: Rights,
     /// The name under which it was there from the start.
     pub preopen: Option<Bytes<'i>>,
+    /// The cookie at which a listing ends: what was added after it began is
+    /// not in it, or a program that renames what it lists would never finish.
+    pub listed_to: u64,
 }
 
 /// What a number stands for.
@@ -116,6 +119,22 @@ impl<'i> FdTable<'i> {
         }
         self.lowest_free = free + 1;
         free as u32
+    }
+
+    /// Enters `descriptors` behind all numbers that were ever used. `NFILE`,
+    /// `NOMEM`, and then none of them.
+    pub fn append(
+        &mut self,
+        descriptors: impl ExactSizeIterator<Item = Descriptor<'i>>,
+    ) -> Result<()> {
+        if self.slots.len() + descriptors.len() > FDS_MAX {
+            return Err(Errno::NFILE);
+        }
+        self.slots
+            .try_reserve(descriptors.len())
+            .map_err(|_| Errno::NOMEM)?;
+        self.slots.extend(descriptors.map(Some));
+        Ok(())
     }
 
     /// Takes `fd` out. `BADF` if it is not open.

@@ -13,7 +13,7 @@ use crate::errno::{Errno, Result};
 use crate::image::{self, Image};
 use crate::inode::{Ino, Inode, Kind};
 use crate::name::Name;
-use crate::time::Timestamp;
+use crate::time::{Marks, Timestamp};
 
 /// What a call creates.
 #[derive(Debug)]
@@ -127,6 +127,24 @@ impl<'i> Memfs<'i> {
         match &mut self.inode_mut(ino).kind {
             Kind::Directory(dir) => Ok(dir),
             _ => Err(Errno::NOTDIR),
+        }
+    }
+
+    /// The contents of the regular file `ino`. `BADF` if it is something else,
+    /// which no [`File`](crate::fd::File) stands for.
+    pub fn file(&self, ino: Ino) -> Result<&FileData> {
+        match &self.inode(ino).kind {
+            Kind::Regular(data) => Ok(data),
+            _ => Err(Errno::BADF),
+        }
+    }
+
+    /// As [`Memfs::file`], with the timestamps that a change marks.
+    pub fn file_mut(&mut self, ino: Ino) -> Result<(&mut FileData, &mut Marks)> {
+        let inode = self.inode_mut(ino);
+        match &mut inode.kind {
+            Kind::Regular(data) => Ok((data, &mut inode.marks)),
+            _ => Err(Errno::BADF),
         }
     }
 
@@ -262,12 +280,13 @@ impl<'i> Memfs<'i> {
         match target {
             None => {
                 let name = self.vacant(new_dir, new_name)?;
-                self.directory_mut(old_dir)?.remove(old_name);
                 let new_parent = self.directory_mut(new_dir)?;
+                // Before the old name goes: removing may give back the room.
                 new_parent.insert(name, source);
                 if moves_directory {
                     new_parent.subdirs += 1;
                 }
+                self.directory_mut(old_dir)?.remove(old_name);
             }
             Some(target) if target == source => return Ok(()),
             Some(target) if self.is_within(old_dir, target)? => return Err(Errno::NOTEMPTY),

@@ -96,8 +96,8 @@ fn only_slashes(path: &[u8]) -> bool {
 /// 4. it is absolute                                → `PERM`
 ///
 /// then for each component
-/// 1. it is longer than a name can be               → `NAMETOOLONG`
-/// 2. it is looked up in something not a directory  → `NOTDIR`
+/// 1. it is looked up in something not a directory  → `NOTDIR`
+/// 2. it is longer than a name can be               → `NAMETOOLONG`
 /// 3. it leads above `base`                         → `PERM`
 /// 4. it does not exist and is not the last         → `NOENT`
 /// 5. too many symlinks were followed               → `LOOP`
@@ -165,7 +165,7 @@ pub fn resolve<'a>(
                 at = base;
             }
             if !rest.is_empty() {
-                behind.try_reserve(1).map_err(|_| Errno::NOSPC)?;
+                behind.try_reserve(1).map_err(|_| Errno::NOMEM)?;
                 behind.push(rest);
             }
             rest = target;

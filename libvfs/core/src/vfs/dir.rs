@@ -34,12 +34,13 @@ impl<H: Home> Listing<'_, H> {
     }
 }
 
-/// Lists `dir` from `cookie` on: `.` is 0, `..` is 1, entries follow.
+/// Lists `dir` from `cookie` up to `end`: `.` is 0, `..` is 1, entries follow.
 fn list<H: Home>(
     fs: &Memfs<'_>,
     ino: Ino,
     dir: &Directory<'_>,
     cookie: u64,
+    end: u64,
     to: &mut Listing<'_, H>,
 ) {
     let dots: [(&[u8], Ino); 2] = [(b".", ino), (b"..", dir.parent)];
@@ -48,7 +49,7 @@ fn list<H: Home>(
             return;
         }
     }
-    for (name, ino, own) in dir.entries_from(cookie) {
+    for (name, ino, own) in dir.entries_from(cookie).take_while(|e| e.2 < end) {
         if !to.add(own + 1, ino, filetype(&fs.inode(ino).kind), name) {
             return;
         }
@@ -65,7 +66,8 @@ impl Vfs<'_> {
     ///
     /// `bufused` is less than `buf_len` only at the end of the directory; else
     /// the last dirent may be cut anywhere and is asked for again. An entry
-    /// that is there during the whole listing is in it exactly once.
+    /// that is there during the whole listing is in it exactly once, and one
+    /// that came after cookie 0 was asked for is not in it.
     pub fn fd_readdir(
         &mut self,
         home: &mut impl Home,
@@ -75,18 +77,26 @@ impl Vfs<'_> {
         cookie: u64,
         bufused: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::NOTDIR)?;
-            return home.fd_readdir(*host, buf, buf_len, cookie, bufused);
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+            return home.fd_readdir(host, buf, buf_len, cookie, bufused);
         }
         let ino = self.base(fd, Rights::FD_READDIR)?;
         home.region(bufused, 4)?;
         let left = home.region(buf, buf_len)?;
         let mut listing = Listing { home, left };
+        let directory = self.fs.directory(ino)?;
+        let end = match self.fds.get_mut(fd)? {
+            Descriptor::Dir(dir) => {
+                if cookie == 0 {
+                    dir.listed_to = directory.next_cookie();
+                }
+                dir.listed_to
+            }
+            Descriptor::File(_) | Descriptor::Host(_) => return Err(Errno::NOTDIR),
+        };
         // A removed directory lists nothing, not even its dots.
         if !left.is_empty() && self.fs.inode(ino).nlink != 0 {
-            list(&self.fs, ino, self.fs.directory(ino)?, cookie, &mut listing);
+            list(&self.fs, ino, directory, cookie, end, &mut listing);
         }
         let used = buf_len - listing.left.len();
         self.fs.inode_mut(ino).marks.add(Marks::ATIM);
@@ -106,10 +116,8 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::NOTDIR)?;
-            return home.path_create_directory(*host, path, path_len);
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+            return home.path_create_directory(host, path, path_len);
         }
         let dir = self.base(fd, Rights::PATH_CREATE_DIRECTORY)?;
         let path = abi::path(home, path, path_len, &mut self.paths[0])?;
@@ -133,10 +141,8 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::NOTDIR)?;
-            return home.path_remove_directory(*host, path, path_len);
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+            return home.path_remove_directory(host, path, path_len);
         }
         let dir = self.base(fd, Rights::PATH_REMOVE_DIRECTORY)?;
         let path = abi::path(home, path, path_len, &mut self.paths[0])?;
@@ -161,9 +167,7 @@ impl Vfs<'_> {
         buf_len: u32,
         bufused: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = *self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::NOTDIR)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
             return home.path_readlink(host, path, path_len, buf, buf_len, bufused);
         }
         let ino = self.existing(

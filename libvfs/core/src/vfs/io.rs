@@ -5,7 +5,6 @@ use crate::data::{Piece, SIZE_MAX};
 use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, File};
 use crate::host::Home;
-use crate::inode::Kind;
 use crate::memfs::Memfs;
 use crate::rights::{Rights, fdflags};
 use crate::time::Marks;
@@ -17,41 +16,36 @@ fn read_at(
     fs: &mut Memfs<'_>,
     home: &mut impl Home,
     file: &File,
-    iovs: Iovs,
+    mut iovs: Iovs,
     mut offset: u64,
 ) -> Result<u32> {
     let image = fs.image();
-    let inode = fs.inode_mut(file.ino);
-    let Kind::Regular(data) = &inode.kind else {
-        return Err(Errno::BADF);
-    };
+    let (data, marks) = fs.file_mut(file.ino)?;
     let mut total = 0;
-    for index in 0..iovs.count() {
-        let mut to = iovs.get(home, index)?;
+    while let Some(mut to) = iovs.next(home) {
         for piece in data.pieces(image, offset, u64::from(to.len())) {
-            let len = match piece {
+            let (head, tail) = match piece {
                 Piece::Bytes(bytes) => {
                     let (head, tail) = to.split(bytes.len() as u32);
                     home.write(head, bytes);
-                    to = tail;
-                    head.len()
+                    (head, tail)
                 }
                 Piece::Hole(len) => {
                     let (head, tail) = to.split(len as u32);
                     home.zero(head);
-                    to = tail;
-                    head.len()
+                    (head, tail)
                 }
             };
-            total += len;
-            offset += u64::from(len);
+            to = tail;
+            total += head.len();
+            offset += u64::from(head.len());
         }
         if !to.is_empty() {
             break;
         }
     }
     if total != 0 {
-        inode.marks.add(Marks::ATIM);
+        marks.add(Marks::ATIM);
     }
     Ok(total)
 }
@@ -61,20 +55,13 @@ fn write_at(
     fs: &mut Memfs<'_>,
     home: &mut impl Home,
     file: &File,
-    iovs: Iovs,
+    mut iovs: Iovs,
     mut offset: u64,
 ) -> Result<u32> {
     let image = fs.image();
-    let inode = fs.inode_mut(file.ino);
-    let Kind::Regular(data) = &mut inode.kind else {
-        return Err(Errno::BADF);
-    };
+    let (data, marks) = fs.file_mut(file.ino)?;
     let mut total = 0;
-    for index in 0..iovs.count() {
-        let from = iovs.get(home, index)?;
-        if from.is_empty() {
-            continue;
-        }
+    while let Some(from) = iovs.next(home) {
         match data.write(image, home, from, offset) {
             Ok(len) => {
                 total += len;
@@ -89,17 +76,9 @@ fn write_at(
         }
     }
     if total != 0 {
-        inode.marks.add(Marks::MTIM);
+        marks.add(Marks::MTIM);
     }
     Ok(total)
-}
-
-/// The file's size: where appending begins.
-fn size(fs: &Memfs<'_>, file: &File) -> u64 {
-    match &fs.inode(file.ino).kind {
-        Kind::Regular(data) => data.size(),
-        _ => 0,
-    }
 }
 
 impl Vfs<'_> {
@@ -107,8 +86,9 @@ impl Vfs<'_> {
     ///
     /// Checked in this order, the first failure decides:
     /// 1. `fd` is not open, or not for reading → `BADF`; a directory → `ISDIR`
-    /// 2. too many or too large buffers        → `INVAL`
+    /// 2. too many buffers                     → `INVAL`
     /// 3. a pointer outside the memory         → `FAULT`
+    /// 4. buffers of together 2^31 bytes       → `INVAL`
     ///
     /// 0 at or past the end. Compare fs/read_write.c:vfs_read().
     pub fn fd_read(
@@ -143,12 +123,11 @@ impl Vfs<'_> {
         offset: u64,
         nread: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::SPIPE)? {
+            return home.fd_pread(host, iovs, iovs_len, offset, nread);
+        }
         match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                self.host_only_with_dirs(Errno::SPIPE)?;
-                home.fd_pread(*host, iovs, iovs_len, offset, nread)
-            }
+            Descriptor::Host(_) => Err(Errno::BADF),
             Descriptor::Dir(_) => Err(Errno::ISDIR),
             Descriptor::File(file) => {
                 let iovs = readable(home, file, iovs, iovs_len, nread)?;
@@ -165,10 +144,11 @@ impl Vfs<'_> {
     ///
     /// Checked in this order, the first failure decides:
     /// 1. `fd` is not open, not for writing, or a directory → `BADF`
-    /// 2. too many or too large buffers                     → `INVAL`
+    /// 2. too many buffers                                  → `INVAL`
     /// 3. a pointer outside the memory                      → `FAULT`
-    /// 4. the end would be past 2^63 - 1                    → `FBIG`
-    /// 5. memory is out before the first byte               → `NOSPC`
+    /// 4. buffers of together 2^31 bytes                    → `INVAL`
+    /// 5. the end would be past 2^63 - 1                    → `FBIG`
+    /// 6. memory is out before the first byte               → `NOSPC`
     ///
     /// Compare fs/read_write.c:vfs_write().
     pub fn fd_write(
@@ -186,7 +166,7 @@ impl Vfs<'_> {
             Descriptor::File(file) => {
                 let iovs = writable(home, file, iovs, iovs_len, nwritten)?;
                 let offset = if u32::from(file.flags) & fdflags::APPEND != 0 {
-                    size(&self.fs, file)
+                    self.fs.file(file.ino)?.size()
                 } else {
                     file.offset
                 };
@@ -211,13 +191,11 @@ impl Vfs<'_> {
         offset: u64,
         nwritten: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::SPIPE)? {
+            return home.fd_pwrite(host, iovs, iovs_len, offset, nwritten);
+        }
         match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                self.host_only_with_dirs(Errno::SPIPE)?;
-                home.fd_pwrite(*host, iovs, iovs_len, offset, nwritten)
-            }
-            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::Host(_) | Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
                 let iovs = writable(home, file, iovs, iovs_len, nwritten)?;
                 if offset > SIZE_MAX {
@@ -245,13 +223,11 @@ impl Vfs<'_> {
         offset: u64,
         len: u64,
     ) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::SPIPE)? {
+            return home.fd_allocate(host, offset, len);
+        }
         match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                self.host_only_with_dirs(Errno::SPIPE)?;
-                home.fd_allocate(*host, offset, len)
-            }
-            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::Host(_) | Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(_) if len == 0 => Err(Errno::INVAL),
             Descriptor::File(file) if !file.rights.contains(Rights::FD_ALLOCATE) => {
                 Err(Errno::BADF)
@@ -261,11 +237,9 @@ impl Vfs<'_> {
             }
             Descriptor::File(file) => {
                 let image = self.fs.image();
-                let inode = self.fs.inode_mut(file.ino);
-                if let Kind::Regular(data) = &mut inode.kind {
-                    data.allocate(image, offset, len)?;
-                    inode.marks.add(Marks::MTIM);
-                }
+                let (data, marks) = self.fs.file_mut(file.ino)?;
+                data.allocate(image, offset, len)?;
+                marks.add(Marks::MTIM);
                 Ok(())
             }
         }
@@ -281,13 +255,11 @@ impl Vfs<'_> {
         len: u64,
         advice: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::SPIPE)? {
+            return home.fd_advise(host, offset, len, advice);
+        }
         match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                self.host_only_with_dirs(Errno::SPIPE)?;
-                home.fd_advise(*host, offset, len, advice)
-            }
-            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::Host(_) | Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) if !file.rights.contains(Rights::FD_ADVISE) => {
                 Err(Errno::NOTCAPABLE)
             }
@@ -300,20 +272,16 @@ impl Vfs<'_> {
     /// Carries out the timestamps that are due; the contents need no
     /// synchronising. `fd` lacks `FD_SYNC` → `NOTCAPABLE`.
     pub fn fd_sync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::INVAL)?;
-            return home.fd_sync(*host);
+        if let Some(host) = self.host_fd(home, fd, Errno::INVAL)? {
+            return home.fd_sync(host);
         }
         self.synchronise(home, fd, Rights::FD_SYNC)
     }
 
     /// As [`Vfs::fd_sync`], with the right `FD_DATASYNC`.
     pub fn fd_datasync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::INVAL)?;
-            return home.fd_datasync(*host);
+        if let Some(host) = self.host_fd(home, fd, Errno::INVAL)? {
+            return home.fd_datasync(host);
         }
         self.synchronise(home, fd, Rights::FD_DATASYNC)
     }
@@ -338,8 +306,9 @@ fn readable(home: &impl Home, file: &File, iovs: u32, iovs_len: u32, nread: u32)
     if !file.rights.contains(Rights::FD_READ) {
         return Err(Errno::BADF);
     }
+    let iovs = Iovs::new(home, iovs, iovs_len)?;
     home.region(nread, 4)?;
-    Iovs::new(home, iovs, iovs_len)
+    Ok(iovs)
 }
 
 /// Checks a write and its pointers.
@@ -348,6 +317,7 @@ fn writable(home: &impl Home, file: &File, iovs: u32, iovs_len: u32, out: u32) -
     if !file.rights.contains(Rights::FD_WRITE) {
         return Err(Errno::BADF);
     }
+    let iovs = Iovs::new(home, iovs, iovs_len)?;
     home.region(out, 4)?;
-    Iovs::new(home, iovs, iovs_len)
+    Ok(iovs)
 }

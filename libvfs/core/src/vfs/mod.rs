@@ -7,7 +7,7 @@
 //! 1. Out pointers are checked before anything changes.
 //! 2. Without host directories only stdio is the host's, and only the calls of
 //!    [`witx::STDIO`](crate::witx::STDIO) exist; the rest is answered here as
-//!    for a stream, see [`Vfs::host_only_with_dirs`].
+//!    for a stream, see [`Vfs::host_fd`].
 
 mod dir;
 mod io;
@@ -81,6 +81,7 @@ impl<'i> Vfs<'i> {
                 rights: Rights::DIRECTORY,
                 inheriting: Rights::ALL,
                 preopen: Some(Bytes::Borrowed(preopen.name)),
+                listed_to: u64::MAX,
             }));
         }
         Ok(vfs)
@@ -96,13 +97,17 @@ impl<'i> Vfs<'i> {
         &self.fds
     }
 
-    /// What a call on the host's descriptor answers when it is not one of
-    /// those that stdio needs: it is only passed on when the host's
-    /// directories are the program's too, else it answers `errno`.
-    fn host_only_with_dirs(&self, errno: Errno) -> Result<()> {
-        match self.host_dirs {
-            HostDirs::Denied => Err(errno),
-            HostDirs::Waiting | HostDirs::Adopted => Ok(()),
+    /// The host's number of `fd`, if it is one of the host's, for a call that
+    /// stdio does not need.
+    ///
+    /// `BADF` if `fd` is not open; `errno` if it is the host's but the host's
+    /// directories are not the program's: the call does not exist then.
+    fn host_fd(&mut self, home: &mut impl Home, fd: u32, errno: Errno) -> Result<Option<u32>> {
+        self.expect(home, fd)?;
+        match (self.fds.get(fd)?, self.host_dirs) {
+            (Descriptor::Host(_), HostDirs::Denied) => Err(errno),
+            (Descriptor::Host(host), _) => Ok(Some(*host)),
+            _ => Ok(None),
         }
     }
 
@@ -125,13 +130,10 @@ impl<'i> Vfs<'i> {
 
     #[cold]
     fn adopt(&mut self, home: &mut impl Home) -> Result<()> {
-        for fd in 3.. {
-            if !home.is_open(fd) {
-                break;
-            }
-            self.fds.reserve()?;
-            self.fds.insert(Descriptor::Host(fd));
-        }
+        // Behind the packed ones, even where the program has closed some.
+        let end = (3..).find(|&fd| !home.is_open(fd)).unwrap_or(3);
+        self.fds
+            .append((3..end as usize).map(|fd| Descriptor::Host(fd as u32)))?;
         self.host_dirs = HostDirs::Adopted;
         Ok(())
     }

@@ -73,8 +73,9 @@ impl Vfs<'_> {
     /// 2. `fd` is not open → `BADF`; no directory          → `NOTDIR`
     /// 3. `fd` lacks `PATH_OPEN`, `PATH_CREATE_FILE` for
     ///    `CREAT`, `PATH_FILESTAT_SET_SIZE` for `TRUNC`    → `NOTCAPABLE`
-    /// 4. `opened` or the path is outside the memory       → `FAULT`
-    /// 5. no number is free                                → `NFILE`, `NOMEM`
+    /// 4. `opened` is outside the memory                   → `FAULT`
+    /// 5. no number is free                                → `NFILE`, `NOMEM`;
+    ///    the path is outside the memory                   → `FAULT`
     /// 6. the walk fails                                   → see [`resolve`]
     /// 7. `CREAT` and a slash behind a name                → `ISDIR`
     /// 8. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
@@ -103,20 +104,17 @@ impl Vfs<'_> {
         opened: u32,
     ) -> Result<()> {
         let options = OpenOptions::new(dirflags, oflags, base, fdflags)?;
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+            self.reserve_fd(home)?;
+            home.path_open(
+                host, dirflags, path, path_len, oflags, base, inheriting, fdflags, opened,
+            )?;
+            let new = home.load_u32(opened)?;
+            let new = self.fds.insert(Descriptor::Host(new));
+            return home.store_u32(opened, new);
+        }
         let (dir, passed_on) = match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                let host = *host;
-                self.host_only_with_dirs(Errno::NOTDIR)?;
-                self.reserve_fd(home)?;
-                home.path_open(
-                    host, dirflags, path, path_len, oflags, base, inheriting, fdflags, opened,
-                )?;
-                let new = home.load_u32(opened)?;
-                let new = self.fds.insert(Descriptor::Host(new));
-                return home.store_u32(opened, new);
-            }
-            Descriptor::File(_) => return Err(Errno::NOTDIR),
+            Descriptor::Host(_) | Descriptor::File(_) => return Err(Errno::NOTDIR),
             Descriptor::Dir(dir) if !dir.rights.contains(options.needed()) => {
                 return Err(Errno::NOTCAPABLE);
             }
@@ -137,6 +135,7 @@ impl Vfs<'_> {
                 rights: Rights::DIRECTORY.and(passed_on),
                 inheriting: passed_on,
                 preopen: None,
+                listed_to: u64::MAX,
             })
         } else {
             Descriptor::File(File {
@@ -273,21 +272,20 @@ impl Vfs<'_> {
         base: u64,
         inheriting: u64,
     ) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTSUP)? {
+            return home.fd_fdstat_set_rights(host, base, inheriting);
+        }
         let (current, current_inheriting) = match self.fds.get_mut(fd)? {
-            Descriptor::Host(host) => {
-                let host = *host;
-                self.host_only_with_dirs(Errno::NOTSUP)?;
-                return home.fd_fdstat_set_rights(host, base, inheriting);
-            }
+            Descriptor::Host(_) => return Err(Errno::NOTSUP),
             Descriptor::File(file) => (&mut file.rights, &mut file.inheriting),
             Descriptor::Dir(dir) => (&mut dir.rights, &mut dir.inheriting),
         };
-        if base & !current.raw() != 0 || inheriting & !current_inheriting.raw() != 0 {
+        let (base, inheriting) = (Rights::from_raw(base), Rights::from_raw(inheriting));
+        if !current.contains(base) || !current_inheriting.contains(inheriting) {
             return Err(Errno::NOTCAPABLE);
         }
-        *current = Rights::from_raw(base);
-        *current_inheriting = Rights::from_raw(inheriting);
+        *current = base;
+        *current_inheriting = inheriting;
         Ok(())
     }
 }

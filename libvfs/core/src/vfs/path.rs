@@ -2,7 +2,6 @@
 
 use crate::abi;
 use crate::errno::{Errno, Result};
-use crate::fd::Descriptor;
 use crate::host::Home;
 use crate::memfs::New;
 use crate::resolve::{Follow, PATH_MAX, resolve};
@@ -22,18 +21,12 @@ enum Pair {
 impl Vfs<'_> {
     /// One of ours and one of the host's → `XDEV`.
     fn pair(&mut self, home: &mut impl Home, first: u32, second: u32) -> Result<Pair> {
-        self.expect(home, first)?;
-        self.expect(home, second)?;
-        match (self.fds.get(first)?, self.fds.get(second)?) {
-            (Descriptor::Host(first), Descriptor::Host(second)) => {
-                self.host_only_with_dirs(Errno::NOTDIR)?;
-                Ok(Pair::Host(*first, *second))
-            }
-            (Descriptor::Host(_), _) | (_, Descriptor::Host(_)) => {
-                self.host_only_with_dirs(Errno::NOTDIR)?;
-                Err(Errno::XDEV)
-            }
-            _ => Ok(Pair::Ours),
+        let first = self.host_fd(home, first, Errno::NOTDIR)?;
+        let second = self.host_fd(home, second, Errno::NOTDIR)?;
+        match (first, second) {
+            (Some(first), Some(second)) => Ok(Pair::Host(first, second)),
+            (None, None) => Ok(Pair::Ours),
+            _ => Err(Errno::XDEV),
         }
     }
 
@@ -104,9 +97,7 @@ impl Vfs<'_> {
         new_path: u32,
         new_path_len: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = *self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::NOTDIR)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
             return home.path_symlink(old_path, old_path_len, host, new_path, new_path_len);
         }
         let dir = self.base(fd, Rights::PATH_SYMLINK)?;
@@ -190,10 +181,8 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::NOTDIR)?;
-            return home.path_unlink_file(*host, path, path_len);
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+            return home.path_unlink_file(host, path, path_len);
         }
         let dir = self.base(fd, Rights::PATH_UNLINK_FILE)?;
         let path = abi::path(home, path, path_len, &mut self.paths[0])?;

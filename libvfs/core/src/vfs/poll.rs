@@ -1,7 +1,7 @@
 //! Waiting, and sockets.
 //!
 //! A packed file is always ready. So when a program waits on one, the host must
-//! not block; but what else is ready at that moment is still to be reported.
+//! not block; but what else of the host's is ready is still to be reported.
 //! The host is then asked with the packed files' subscriptions turned into
 //! clocks that have run out, and the subscriptions are put back afterwards.
 
@@ -111,17 +111,22 @@ impl Vfs<'_> {
         }
         let ours = |s: &Subscription| matches!(s.source, Source::Ours(_));
         let hosts = |s: &Subscription| matches!(s.source, Source::Host(_));
-        let mut answered = 0;
-        if all.iter().any(hosts) || !all.iter().any(ours) {
-            answered = ask_host(home, &all, subscriptions, events, nevents)?;
-        }
+        let mut occurred = if all.iter().any(hosts) || !all.iter().any(ours) {
+            ask_host(home, &all, subscriptions, events, nevents)?
+        } else {
+            Vec::new()
+        };
+        occurred.try_reserve(all.len()).map_err(|_| Errno::NOMEM)?;
         for subscription in &all {
             if let Source::Ours(outcome) = subscription.source {
-                home.store(events + answered * EVENT, &subscription.event(outcome))?;
-                answered += 1;
+                occurred.push(subscription.event(outcome));
             }
         }
-        home.store_u32(nevents, answered)
+        // No more than there are subscriptions, so they fit.
+        for (index, event) in (0..count).zip(&occurred) {
+            home.store(events + index * EVENT, event)?;
+        }
+        home.store_u32(nevents, count.min(occurred.len() as u32))
     }
 
     fn subscription(&mut self, home: &mut impl Home, at: u32) -> Result<Subscription> {
@@ -210,50 +215,54 @@ impl Vfs<'_> {
     }
 
     fn socket(&mut self, home: &mut impl Home, fd: u32) -> Result<u32> {
-        self.expect(home, fd)?;
-        match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                self.host_only_with_dirs(Errno::NOTSOCK)?;
-                Ok(*host)
-            }
-            Descriptor::File(_) | Descriptor::Dir(_) => Err(Errno::NOTSOCK),
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTSOCK)? {
+            return Ok(host);
         }
+        Err(Errno::NOTSOCK)
     }
 }
 
-/// Lets the host wait, and leaves only the events of its own descriptors and
-/// of the program's clocks in `events`; answers how many.
+/// Lets the host wait; answers the events of its own descriptors and of the
+/// program's clocks.
+///
+/// The program may have put `events` over `subscriptions`, so nothing is written
+/// there before the subscriptions have been put back.
 fn ask_host(
     home: &mut impl Home,
     all: &[Subscription],
     subscriptions: u32,
     events: u32,
     nevents: u32,
-) -> Result<u32> {
+) -> Result<Vec<[u8; EVENT as usize]>> {
+    let mut kept = Vec::new();
+    kept.try_reserve_exact(all.len())
+        .map_err(|_| Errno::NOMEM)?;
     for (index, subscription) in (0..).zip(all) {
         home.store(subscription.at, &subscription.for_host(index))?;
     }
     let outcome = home.poll_oneoff(subscriptions, events, all.len() as u32, nevents);
+    let occurred = match outcome {
+        Ok(()) => home.load_u32(nevents)?.min(all.len() as u32),
+        Err(_) => 0,
+    };
+    for index in 0..occurred {
+        let mut event = [0; EVENT as usize];
+        home.read(home.region(events + index * EVENT, EVENT)?, &mut event);
+        if !stands_in(all, &event) {
+            kept.push(event);
+        }
+    }
     for subscription in all {
         home.store(subscription.at, &subscription.bytes)?;
     }
-    outcome?;
-    let mut kept = 0;
-    for index in 0..home.load_u32(nevents)?.min(all.len() as u32) {
-        let mut event = [0; EVENT as usize];
-        home.read(home.region(events + index * EVENT, EVENT)?, &mut event);
-        let mut userdata = [0; 8];
-        userdata.copy_from_slice(&event[..8]);
-        let userdata = u64::from_le_bytes(userdata);
-        let stands_in = all
-            .get(userdata.wrapping_sub(STAND_IN) as usize)
-            .is_some_and(|s| {
-                userdata >> 16 == STAND_IN >> 16 && matches!(s.source, Source::Ours(_))
-            });
-        if !stands_in {
-            home.store(events + kept * EVENT, &event)?;
-            kept += 1;
-        }
-    }
-    Ok(kept)
+    outcome.map(|()| kept)
+}
+
+/// Whether an event is the host's answer to a stand-in for a packed file.
+fn stands_in(all: &[Subscription], event: &[u8; EVENT as usize]) -> bool {
+    let mut userdata = [0; 8];
+    userdata.copy_from_slice(&event[..8]);
+    let userdata = u64::from_le_bytes(userdata);
+    let index = userdata.wrapping_sub(STAND_IN);
+    index < all.len() as u64 && matches!(all[index as usize].source, Source::Ours(_))
 }

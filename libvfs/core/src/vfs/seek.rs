@@ -4,7 +4,6 @@ use crate::data::SIZE_MAX;
 use crate::errno::{Errno, Result};
 use crate::fd::Descriptor;
 use crate::host::Home;
-use crate::inode::Kind;
 use crate::rights::Rights;
 
 use super::Vfs;
@@ -47,10 +46,7 @@ impl Vfs<'_> {
                 let base = match whence {
                     SET => 0,
                     CUR => file.offset,
-                    END => match &self.fs.inode(file.ino).kind {
-                        Kind::Regular(data) => data.size(),
-                        _ => 0,
-                    },
+                    END => self.fs.file(file.ino)?.size(),
                     _ => return Err(Errno::INVAL),
                 };
                 let target = base

@@ -9,7 +9,7 @@ use crate::inode::{Ino, Kind};
 use crate::memfs::Memfs;
 use crate::resolve::{Follow, resolve};
 use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fstflags};
-use crate::time::Timestamp;
+use crate::time::{Marks, Timestamp};
 
 use super::Vfs;
 
@@ -122,9 +122,7 @@ impl Vfs<'_> {
         path_len: u32,
         stat: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = *self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::NOTDIR)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
             return home.path_filestat_get(host, flags, path, path_len, stat);
         }
         let follow = follow(flags)?;
@@ -141,24 +139,20 @@ impl Vfs<'_> {
     ///
     /// Compare fs/open.c:do_ftruncate().
     pub fn fd_filestat_set_size(&mut self, home: &mut impl Home, fd: u32, size: u64) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::INVAL)? {
+            return home.fd_filestat_set_size(host, size);
+        }
         match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                self.host_only_with_dirs(Errno::INVAL)?;
-                home.fd_filestat_set_size(*host, size)
-            }
-            Descriptor::Dir(_) => Err(Errno::BADF),
+            Descriptor::Host(_) | Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file)
                 if !file.rights.contains(Rights::FD_FILESTAT_SET_SIZE) || size > SIZE_MAX =>
             {
                 Err(Errno::INVAL)
             }
             Descriptor::File(file) => {
-                let inode = self.fs.inode_mut(file.ino);
-                if let Kind::Regular(data) = &mut inode.kind {
-                    data.set_size(size);
-                    inode.marks.add(crate::time::Marks::MTIM);
-                }
+                let (data, marks) = self.fs.file_mut(file.ino)?;
+                data.set_size(size);
+                marks.add(Marks::MTIM);
                 Ok(())
             }
         }
@@ -174,13 +168,11 @@ impl Vfs<'_> {
         mtim: u64,
         flags: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTSUP)? {
+            return home.fd_filestat_set_times(host, atim, mtim, flags);
+        }
         let (ino, rights) = match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                let host = *host;
-                self.host_only_with_dirs(Errno::NOTSUP)?;
-                return home.fd_filestat_set_times(host, atim, mtim, flags);
-            }
+            Descriptor::Host(_) => return Err(Errno::NOTSUP),
             Descriptor::File(file) => (file.ino, file.rights),
             Descriptor::Dir(dir) => (dir.ino, dir.rights),
         };
@@ -206,9 +198,7 @@ impl Vfs<'_> {
         mtim: u64,
         fst_flags: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
-        if let Descriptor::Host(host) = *self.fds.get(fd)? {
-            self.host_only_with_dirs(Errno::NOTDIR)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
             return home
                 .path_filestat_set_times(host, flags, path, path_len, atim, mtim, fst_flags);
         }
@@ -223,17 +213,15 @@ impl Vfs<'_> {
     /// Says that `fd` was there from the start and how long its name is.
     /// Anything else → `BADF`, which ends a program's enumeration.
     pub fn fd_prestat_get(&mut self, home: &mut impl Home, fd: u32, prestat: u32) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::BADF)? {
+            return home.fd_prestat_get(host, prestat);
+        }
         match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                self.host_only_with_dirs(Errno::BADF)?;
-                home.fd_prestat_get(*host, prestat)
-            }
             Descriptor::Dir(dir) => {
                 let name = dir.preopen.as_ref().ok_or(Errno::BADF)?;
                 home.store(prestat, &abi::prestat(name.len() as u32))
             }
-            Descriptor::File(_) => Err(Errno::BADF),
+            Descriptor::Host(_) | Descriptor::File(_) => Err(Errno::BADF),
         }
     }
 
@@ -246,12 +234,10 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
     ) -> Result<()> {
-        self.expect(home, fd)?;
+        if let Some(host) = self.host_fd(home, fd, Errno::BADF)? {
+            return home.fd_prestat_dir_name(host, path, path_len);
+        }
         match self.fds.get(fd)? {
-            Descriptor::Host(host) => {
-                self.host_only_with_dirs(Errno::BADF)?;
-                home.fd_prestat_dir_name(*host, path, path_len)
-            }
             Descriptor::Dir(dir) => {
                 let name = dir.preopen.as_ref().ok_or(Errno::BADF)?;
                 if (path_len as usize) < name.len() {
@@ -259,7 +245,7 @@ impl Vfs<'_> {
                 }
                 home.store(path, name)
             }
-            Descriptor::File(_) => Err(Errno::BADF),
+            Descriptor::Host(_) | Descriptor::File(_) => Err(Errno::BADF),
         }
     }
 
