@@ -29,9 +29,18 @@ pub struct Native {
     pub memory: Vec<u8>,
     /// Each look at the clock is a second later than the one before.
     pub seconds: u64,
-    /// What the host answers to every call but `fd_close`; without it, a call
-    /// that reaches the host panics.
-    pub host: Option<Errno>,
+    /// The descriptors that the host has open.
+    pub open: Vec<u32>,
+    /// Serves the calls that reach the host: the witx's name and the arguments.
+    pub host: fn(&mut Native, &str, &[u64]) -> Result<()>,
+}
+
+/// A host that nothing may reach but the closing of its descriptors.
+fn unreachable_host(_: &mut Native, name: &str, _: &[u64]) -> Result<()> {
+    match name {
+        "fd_close" => Ok(()),
+        name => panic!("{name} reached the host"),
+    }
 }
 
 impl GuestMemory for Native {
@@ -66,17 +75,13 @@ macro_rules! host {
                 self.seconds * 1_000_000_000
             }
 
-            fn is_open(&mut self, _: u32) -> bool {
-                false
+            fn is_open(&mut self, fd: u32) -> bool {
+                self.open.contains(&fd)
             }
 
             $(
-                fn $name(&mut self, $(_: $ty),*) -> Result<()> {
-                    match (stringify!($name), self.host) {
-                        ("fd_close", _) => Ok(()),
-                        (_, Some(errno)) => Err(errno),
-                        (name, None) => panic!("{name} reached the host"),
-                    }
+                fn $name(&mut self, $($arg: $ty),*) -> Result<()> {
+                    (self.host)(self, stringify!($name), &[$(u64::from($arg)),*])
                 }
             )*
         }
@@ -148,6 +153,11 @@ impl Guest {
     /// A program with this tree mounted. The image lives to the end of the
     /// process, as it does in a program.
     pub fn new(tree: Tree<Vec<u8>>) -> Guest {
+        Guest::mount(tree, false)
+    }
+
+    /// As [`Guest::new`]; with `host_dirs` the host's descriptors join.
+    pub fn mount(tree: Tree<Vec<u8>>, host_dirs: bool) -> Guest {
         let valid = tree.validate().unwrap();
         let written = write(&valid).unwrap();
         let mut data = vec![0; written.data_len as usize];
@@ -157,11 +167,12 @@ impl Guest {
         let tables: &'static [u8] = written.tables.clone().leak();
         let image = Image::open(tables).unwrap();
         Guest {
-            vfs: Vfs::mount(&image, data.leak(), false).unwrap(),
+            vfs: Vfs::mount(&image, data.leak(), host_dirs).unwrap(),
             home: Native {
                 memory: vec![0; SIZE],
                 seconds: 1_000_000,
-                host: None,
+                open: vec![0, 1, 2],
+                host: unreachable_host,
             },
         }
     }

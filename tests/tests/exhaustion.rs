@@ -211,6 +211,23 @@ fn memory_may_run_out_at_every_point() {
 }
 
 #[test]
+fn renaming_in_a_directory_with_gaps_keeps_its_room() {
+    for n in 0..8 {
+        let mut guest = Guest::empty();
+        for i in 0..9 {
+            guest.create(&format!("f{i}"), b"").unwrap();
+        }
+        for i in 0..8 {
+            guest.unlink(&format!("f{i}")).unwrap();
+        }
+        let outcome = starved(n, || guest.rename("f8", "renamed"));
+        guest.vfs.check_invariants();
+        let there = if outcome.is_ok() { "renamed" } else { "f8" };
+        assert!(guest.stat(there, true).is_ok());
+    }
+}
+
+#[test]
 fn a_write_that_runs_out_answers_what_was_written() {
     let (mut guest, _) = guest();
     let fd = guest.open("new", 1).unwrap();

@@ -78,7 +78,7 @@ fn guest() -> Guest {
         tree.add_symlink(NodeId::ROOT, b"l", native::meta(), b"b/")
             .unwrap();
     }));
-    guest.home.host = Some(Errno::IO);
+    guest.home.host = |_, _, _| Err(Errno::IO);
     guest.open("a", 0).unwrap();
     guest.open("b", 2).unwrap();
     guest.open("new", 1).unwrap();

@@ -245,6 +245,57 @@ fn a_listing_shows_each_entry_once_while_others_come_and_go() {
 }
 
 #[test]
+fn a_listing_ends_although_its_entries_are_renamed() {
+    with(Guest::empty(), |g| {
+        for i in 0..200 {
+            g.create(&format!("f{i}"), b"").unwrap();
+        }
+        let fd = g.open(".", DIRECTORY).unwrap();
+        let mut cookie = 0;
+        let mut renamed = 0;
+        loop {
+            let (entries, ended) = g.readdir_once(fd, 500, cookie).unwrap();
+            for entry in entries {
+                cookie = entry.next;
+                let name = String::from_utf8(entry.name).unwrap();
+                if name.starts_with('f') {
+                    g.rename(&name, &format!("{name}.bak")).unwrap();
+                    renamed += 1;
+                }
+            }
+            if ended {
+                break;
+            }
+        }
+        assert_eq!(renamed, 200);
+        assert_eq!(
+            g.readdir(fd, 500).unwrap().len(),
+            200,
+            "from the start again"
+        );
+    });
+}
+
+#[test]
+fn a_read_over_its_own_buffer_list_moves_no_more_than_was_checked() {
+    with(packed(), |g| {
+        let fd = g.open("file", 0).unwrap();
+        // The first buffer is the second pair, which so becomes text.
+        let pairs = [264u32, 8, 65536, 5];
+        for (at, word) in (256..).step_by(4).zip(pairs) {
+            g.home.memory[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        }
+        let (vfs, home) = (&mut g.vfs, &mut g.home);
+        assert_eq!(vfs.fd_read(home, fd, 256, 2, 64), Ok(()));
+        assert_eq!(
+            home.memory[64], 8,
+            "the second buffer is outside the memory"
+        );
+        assert_eq!(g.seek(fd, 0, 1), Ok(8));
+    });
+}
+
+#[test]
 fn links_cannot_lead_out_of_the_directory_that_a_walk_starts_from() {
     with(packed(), |g| {
         assert_eq!(g.contents("dir/out").unwrap(), b"packed contents");
