@@ -21,8 +21,8 @@ static STATE: State = State(UnsafeCell::new(None));
 /// # Safety
 ///
 /// The answer of an earlier call is no longer in use. The symbols see to that:
-/// each asks once, and the host does not call back into the program while it
-/// serves a file call.
+/// each asks once, the host does not call back into the program while it serves
+/// a file call, and the program's allocator makes none.
 #[inline]
 pub(crate) unsafe fn vfs() -> Option<&'static mut Vfs<'static>> {
     // SAFETY: no other reference is in use, as the caller promises.
