@@ -211,9 +211,14 @@ impl Guest {
         self.home.memory[BUFFER as usize..][..len as usize].to_vec()
     }
 
-    /// `path_open` with all rights.
+    /// `path_open` with all rights, but to write where a directory is asked for.
     pub fn open(&mut self, path: &str, oflags: u32) -> Result<u32> {
-        self.open_with(ROOT, 1, path, oflags, ALL, ALL, 0)
+        let rights = if oflags & 2 == 0 {
+            ALL
+        } else {
+            ALL & !(1 << 6)
+        };
+        self.open_with(ROOT, 1, path, oflags, rights, ALL, 0)
     }
 
     /// `path_open`.

@@ -402,11 +402,44 @@ fn a_file_is_read_and_written_only_as_it_was_opened() {
         let write = g.open_with(ROOT, 1, "file", 0, WRITE, ALL, 0).unwrap();
         assert_eq!(name(&g.read(write, 1)), "BADF");
         assert_eq!(name(&g.write(write, b"x")), "SUCCESS");
-        assert_eq!(
-            name(&g.open_with(ROOT, 1, "dir", 0, WRITE, ALL, 0)),
-            "ISDIR"
-        );
-        assert_eq!(name(&g.read(ROOT, 1)), "ISDIR");
+    });
+}
+
+#[test]
+fn a_directory_is_never_opened_for_writing() {
+    with(packed(), |g| {
+        for oflags in [0, DIRECTORY] {
+            for rights in [WRITE, READ | WRITE, ALL] {
+                let opened = g.open_with(ROOT, 1, "dir", oflags, rights, ALL, 0);
+                assert_eq!(name(&opened), "ISDIR", "{oflags} {rights:x}");
+            }
+            let opened = g.open_with(ROOT, 1, "dir", oflags, READ, ALL, 0);
+            assert_eq!(name(&opened), "SUCCESS");
+        }
+        let opened = g.open_with(ROOT, 1, "file", DIRECTORY, ALL, ALL, 0);
+        assert_eq!(name(&opened), "NOTDIR", "it is none in the first place");
+    });
+}
+
+#[test]
+fn what_reads_writes_or_synchronises_a_file_is_badf_on_a_directory() {
+    with(packed(), |g| {
+        let fd = g.open("dir", DIRECTORY).unwrap();
+        assert_eq!(name(&g.read(fd, 1)), "BADF");
+        assert_eq!(name(&g.pread(fd, 1, 0)), "BADF");
+        assert_eq!(name(&g.write(fd, b"x")), "BADF");
+        assert_eq!(name(&g.pwrite(fd, b"x", 0)), "BADF");
+        assert_eq!(name(&g.seek(fd, 0, 1)), "BADF");
+        assert_eq!(g.set_size(fd, 0), Err(Errno::BADF));
+        let (vfs, home) = (&mut g.vfs, &mut g.home);
+        assert_eq!(vfs.fd_tell(home, fd, 64), Err(Errno::BADF));
+        assert_eq!(vfs.fd_advise(home, fd, 0, 0, 4), Err(Errno::BADF));
+        assert_eq!(vfs.fd_allocate(home, fd, 0, 0), Err(Errno::BADF));
+        assert_eq!(vfs.fd_sync(home, fd), Err(Errno::BADF));
+        assert_eq!(vfs.fd_datasync(home, fd), Err(Errno::BADF));
+        assert_eq!(vfs.fd_fdstat_set_flags(home, fd, 4), Err(Errno::BADF));
+        assert_eq!(vfs.fd_filestat_set_times(home, fd, 1, 2, 1 | 4), Ok(()));
+        assert_eq!(g.fstat(fd).unwrap().mtim, 2);
     });
 }
 
@@ -498,10 +531,18 @@ fn packed_files_are_always_ready() {
     with(packed(), |g| {
         let fd = g.open("file", 0).unwrap();
         g.read(fd, 7).unwrap();
-        let events = g.poll_read(&[fd, 99, ROOT]).unwrap();
-        let badf = Errno::BADF.raw();
-        assert_eq!(events, [(0, 8), (badf, 0), (badf, 0)]);
+        assert_eq!(g.poll_read(&[fd, fd]).unwrap(), [(0, 8), (0, 8)]);
         assert_eq!(name(&g.poll_read(&[])), "INVAL");
+    });
+}
+
+#[test]
+fn waiting_on_a_bad_descriptor_fails_the_call() {
+    with(packed(), |g| {
+        let fd = g.open("file", 0).unwrap();
+        assert_eq!(name(&g.poll_read(&[99])), "BADF");
+        assert_eq!(name(&g.poll_read(&[fd, u32::MAX])), "BADF");
+        assert_eq!(name(&g.poll_read(&[ROOT, fd])), "BADF", "a directory");
     });
 }
 

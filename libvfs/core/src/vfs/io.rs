@@ -85,12 +85,13 @@ impl Vfs<'_> {
     /// Reads from the offset on and moves it.
     ///
     /// Checked in this order, the first failure decides:
-    /// 1. `fd` is not open, or not for reading → `BADF`; a directory → `ISDIR`
-    /// 2. too many buffers                     → `INVAL`
-    /// 3. a pointer outside the memory         → `FAULT`
-    /// 4. buffers of together 2^31 bytes       → `INVAL`
+    /// 1. `fd` is not open, not for reading, or a directory → `BADF`
+    /// 2. too many buffers                                  → `INVAL`
+    /// 3. a pointer outside the memory                      → `FAULT`
+    /// 4. buffers of together 2^31 bytes                    → `INVAL`
     ///
-    /// 0 at or past the end. Compare fs/read_write.c:vfs_read().
+    /// 0 at or past the end. Linux would answer `ISDIR` to a directory; wasmtime
+    /// does not. Compare fs/read_write.c:vfs_read().
     pub fn fd_read(
         &mut self,
         home: &mut impl Home,
@@ -102,7 +103,7 @@ impl Vfs<'_> {
         self.expect(home, fd)?;
         match self.fds.get_mut(fd)? {
             Descriptor::Host(host) => home.fd_read(*host, iovs, iovs_len, nread),
-            Descriptor::Dir(_) => Err(Errno::ISDIR),
+            Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
                 let iovs = readable(home, file, iovs, iovs_len, nread)?;
                 let len = read_at(&mut self.fs, home, file, iovs, file.offset)?;
@@ -127,8 +128,7 @@ impl Vfs<'_> {
             return home.fd_pread(host, iovs, iovs_len, offset, nread);
         }
         match self.fds.get(fd)? {
-            Descriptor::Host(_) => Err(Errno::BADF),
-            Descriptor::Dir(_) => Err(Errno::ISDIR),
+            Descriptor::Dir(_) | Descriptor::Host(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
                 let iovs = readable(home, file, iovs, iovs_len, nread)?;
                 if offset > SIZE_MAX {
@@ -270,7 +270,12 @@ impl Vfs<'_> {
     }
 
     /// Carries out the timestamps that are due; the contents need no
-    /// synchronising. `fd` lacks `FD_SYNC` → `NOTCAPABLE`.
+    /// synchronising.
+    ///
+    /// 1. `fd` is not open, or a directory → `BADF`
+    /// 2. it lacks `FD_SYNC`               → `NOTCAPABLE`
+    ///
+    /// Linux would synchronise a directory; wasmtime does not.
     pub fn fd_sync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
         if let Some(host) = self.host_fd(home, fd, Errno::INVAL)? {
             return home.fd_sync(host);
@@ -287,14 +292,11 @@ impl Vfs<'_> {
     }
 
     fn synchronise(&mut self, home: &mut impl Home, fd: u32, needed: Rights) -> Result<()> {
-        let (ino, rights) = match self.fds.get(fd)? {
-            Descriptor::File(file) => (file.ino, file.rights),
-            Descriptor::Dir(dir) => (dir.ino, dir.rights),
-            Descriptor::Host(_) => return Err(Errno::BADF),
+        let ino = match self.fds.get(fd)? {
+            Descriptor::File(file) if file.rights.contains(needed) => file.ino,
+            Descriptor::File(_) => return Err(Errno::NOTCAPABLE),
+            Descriptor::Dir(_) | Descriptor::Host(_) => return Err(Errno::BADF),
         };
-        if !rights.contains(needed) {
-            return Err(Errno::NOTCAPABLE);
-        }
         self.settle(home, ino);
         Ok(())
     }

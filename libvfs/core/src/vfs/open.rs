@@ -80,8 +80,7 @@ impl Vfs<'_> {
     /// 7. `CREAT` and a slash behind a name                → `ISDIR`
     /// 8. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
     ///    and no directory → `NOTDIR`; a symlink not to be followed → `LOOP`;
-    ///    a directory with `CREAT` or `TRUNC`, or for writing without
-    ///    `DIRECTORY` → `ISDIR`
+    ///    a directory with `CREAT`, `TRUNC` or for writing → `ISDIR`
     /// 9. it does not exist: no `CREAT` → `NOENT`; then as
     ///    [`Memfs::create`](crate::memfs::Memfs::create)
     ///
@@ -186,7 +185,7 @@ impl Vfs<'_> {
             Kind::Symlink(_) if options.directory => Err(Errno::NOTDIR),
             Kind::Symlink(_) => Err(Errno::LOOP),
             Kind::Directory(_) => {
-                let writes = options.rights.contains(Rights::FD_WRITE) && !options.directory;
+                let writes = options.rights.contains(Rights::FD_WRITE);
                 if options.create || options.truncate || writes {
                     return Err(Errno::ISDIR);
                 }
@@ -245,22 +244,23 @@ impl Vfs<'_> {
 
     /// Sets the `fdflags`.
     ///
-    /// 1. unknown flags                   → `INVAL`
-    /// 2. `fd` lacks `FD_FDSTAT_SET_FLAGS` → `NOTCAPABLE`
+    /// 1. `fd` is not open, or a directory → `BADF`
+    /// 2. unknown flags                    → `INVAL`
+    /// 3. `fd` lacks `FD_FDSTAT_SET_FLAGS` → `NOTCAPABLE`
     pub fn fd_fdstat_set_flags(&mut self, home: &mut impl Home, fd: u32, flags: u32) -> Result<()> {
         self.expect(home, fd)?;
-        let (rights, current) = match self.fds.get_mut(fd)? {
+        let file = match self.fds.get_mut(fd)? {
             Descriptor::Host(host) => return home.fd_fdstat_set_flags(*host, flags),
-            Descriptor::File(file) => (file.rights, &mut file.flags),
-            Descriptor::Dir(dir) => (dir.rights, &mut dir.flags),
+            Descriptor::Dir(_) => return Err(Errno::BADF),
+            Descriptor::File(file) => file,
         };
         if flags & !fdflags::ALL != 0 {
             return Err(Errno::INVAL);
         }
-        if !rights.contains(Rights::FD_FDSTAT_SET_FLAGS) {
+        if !file.rights.contains(Rights::FD_FDSTAT_SET_FLAGS) {
             return Err(Errno::NOTCAPABLE);
         }
-        *current = flags as u16;
+        file.flags = flags as u16;
         Ok(())
     }
 

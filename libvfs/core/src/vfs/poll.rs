@@ -83,9 +83,14 @@ impl Subscription {
 impl Vfs<'_> {
     /// Waits until a subscribed event occurs.
     ///
-    /// No subscription → `INVAL`; a pointer outside the memory → `FAULT`. A
-    /// subscription to a descriptor that is not open, or lacks
-    /// `POLL_FD_READWRITE`, is answered by an event with `BADF` or `NOTCAPABLE`.
+    /// Checked in this order, the first failure decides:
+    /// 1. no subscription, or too many            → `INVAL`
+    /// 2. a pointer outside the memory            → `FAULT`
+    /// 3. a subscription of unknown type → `INVAL`; to a descriptor that is
+    ///    not open, or a directory                → `BADF`
+    ///
+    /// As in wasmtime, a bad descriptor fails the call, and nobody waits. One
+    /// that lacks `POLL_FD_READWRITE` is answered by an event with `NOTCAPABLE`.
     /// A packed file is always ready: to read with the bytes left before its
     /// end, to write with one.
     pub fn poll_oneoff(
@@ -137,28 +142,27 @@ impl Vfs<'_> {
             FD_READ | FD_WRITE => {
                 let fd = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
                 self.expect(home, fd)?;
-                self.readiness(fd, bytes[8])
+                self.readiness(fd, bytes[8])?
             }
             _ => return Err(Errno::INVAL),
         };
         Ok(Subscription { at, bytes, source })
     }
 
-    fn readiness(&self, fd: u32, event_type: u8) -> Source {
-        let file = match self.fds.get(fd) {
-            Err(errno) => return Source::Ours(Err(errno)),
-            Ok(Descriptor::Host(host)) => return Source::Host(*host),
-            Ok(Descriptor::Dir(_)) => return Source::Ours(Err(Errno::BADF)),
-            Ok(Descriptor::File(file)) => file,
+    fn readiness(&self, fd: u32, event_type: u8) -> Result<Source> {
+        let file = match self.fds.get(fd)? {
+            Descriptor::Host(host) => return Ok(Source::Host(*host)),
+            Descriptor::Dir(_) => return Err(Errno::BADF),
+            Descriptor::File(file) => file,
         };
         if !file.rights.contains(Rights::POLL_FD_READWRITE) {
-            return Source::Ours(Err(Errno::NOTCAPABLE));
+            return Ok(Source::Ours(Err(Errno::NOTCAPABLE)));
         }
         let bytes = match &self.fs.inode(file.ino).kind {
             Kind::Regular(data) if event_type == FD_READ => data.size().saturating_sub(file.offset),
             _ => 1,
         };
-        Source::Ours(Ok(bytes))
+        Ok(Source::Ours(Ok(bytes)))
     }
 
     /// Accepts a connection on the host's socket; only host directories bring
