@@ -453,6 +453,11 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
         if matches!(op, Op::Pwrite(i, ..) if oracle.files[oracle.index(*i)].1) {
             continue;
         }
+        // A slash behind a new link is where wasmtime and we differ from Linux;
+        // semantics.rs has the table.
+        if matches!(op, Op::Link(_, new) | Op::Symlink(_, new) if new.ends_with('/')) {
+            continue;
+        }
         let expected: Outcome = oracle.apply(op).map_err(|e| errno(&e));
         let answer: Outcome = subject.apply(op).map_err(Errno::name);
         subject.guest.vfs.check_invariants();

@@ -25,6 +25,8 @@ fn packed() -> Guest {
             .unwrap();
         tree.add_symlink(dir, b"out", native::meta(), b"../file")
             .unwrap();
+        tree.add_symlink(dir, b"up", native::meta(), b"/file")
+            .unwrap();
     }))
 }
 
@@ -312,7 +314,6 @@ fn links_cannot_lead_out_of_the_directory_that_a_walk_starts_from() {
         }
         assert_eq!(name(&g.open("/file", 0)), "PERM");
         assert_eq!(name(&g.open("dir/../../file", 0)), "PERM");
-        g.symlink("/file", "dir/up").unwrap();
         let opened = g.open_with(dir, 1, "up", 0, ALL, ALL, 0);
         assert_eq!(name(&opened), "PERM", "absolute, but not from the root");
     });
@@ -440,6 +441,54 @@ fn what_reads_writes_or_synchronises_a_file_is_badf_on_a_directory() {
         assert_eq!(vfs.fd_fdstat_set_flags(home, fd, 4), Err(Errno::BADF));
         assert_eq!(vfs.fd_filestat_set_times(home, fd, 1, 2, 1 | 4), Ok(()));
         assert_eq!(g.fstat(fd).unwrap().mtim, 2);
+    });
+}
+
+#[test]
+fn a_symlink_with_an_absolute_target_cannot_be_created() {
+    with(packed(), |g| {
+        assert_eq!(g.symlink("/", "new"), Err(Errno::PERM));
+        assert_eq!(g.symlink("/dir/inner", "nowhere/new"), Err(Errno::PERM));
+        assert_eq!(g.symlink("", "new"), Err(Errno::NOENT));
+        assert_eq!(g.contents("absolute").unwrap(), b"inner", "a packed one");
+    });
+}
+
+#[test]
+fn a_slash_behind_a_new_link_asks_for_a_directory() {
+    with(packed(), |g| {
+        g.symlink("dir", "to-dir").unwrap();
+        g.symlink("nowhere", "dangling").unwrap();
+        for (path, expected) in [
+            ("file/", Errno::NOTDIR),
+            ("link/", Errno::NOTDIR),
+            ("dir/", Errno::EXIST),
+            ("to-dir/", Errno::EXIST),
+            ("dangling/", Errno::NOENT),
+            ("new/", Errno::NOENT),
+            ("file", Errno::EXIST),
+            ("link", Errno::EXIST),
+            ("dangling", Errno::EXIST),
+            (".", Errno::EXIST),
+        ] {
+            assert_eq!(g.symlink("x", path), Err(expected), "symlink {path}");
+            assert_eq!(g.link("dir/inner", path), Err(expected), "link {path}");
+        }
+    });
+}
+
+#[test]
+fn a_hard_link_to_a_symlink_is_to_the_symlink_itself() {
+    with(packed(), |g| {
+        g.link("link", "second").unwrap();
+        assert_eq!(g.readlink("second").unwrap(), b"dir/inner");
+        assert_eq!(g.stat("link", false).unwrap().nlink, 2);
+        assert_eq!(g.stat("dir/inner", false).unwrap().nlink, 1);
+        let (vfs, home) = (&mut g.vfs, &mut g.home);
+        for flags in [1, 2] {
+            let linked = vfs.path_link(home, ROOT, flags, 4096, 0, ROOT, 4096, 0);
+            assert_eq!(linked, Err(Errno::INVAL), "flags {flags}");
+        }
     });
 }
 

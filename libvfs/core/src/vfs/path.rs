@@ -3,12 +3,13 @@
 use crate::abi;
 use crate::errno::{Errno, Result};
 use crate::host::Home;
-use crate::memfs::New;
+use crate::inode::Ino;
+use crate::memfs::{Memfs, New};
+use crate::name::NameBuf;
 use crate::resolve::{Follow, PATH_MAX, resolve};
 use crate::rights::Rights;
 
 use super::Vfs;
-use super::stat::follow;
 
 /// Who serves a call with two directories.
 enum Pair {
@@ -16,6 +17,25 @@ enum Pair {
     Ours,
     /// The host, with its descriptors.
     Host(u32, u32),
+}
+
+/// Parent and name of a link or symlink to be created, unless `path` rules it
+/// out. The name itself may exist: creating it finds out.
+///
+/// 1. the walk fails                               → see [`resolve`]
+/// 2. `.` or `..`                                  → `EXIST`
+/// 3. a slash at the end asks for a directory: what is there is one → `EXIST`,
+///    is none → `NOTDIR`; nothing there → `NOENT`
+///
+/// Linux answers `EXIST` to a slash behind anything; wasmtime as written here.
+fn vacant(fs: &Memfs<'_>, dir: Ino, path: &[u8]) -> Result<(Ino, NameBuf)> {
+    let found = resolve(fs, dir, path, Follow::Slash)?;
+    let entry = found.entry(Errno::EXIST, Errno::EXIST)?;
+    if found.slash {
+        found.existing(fs)?;
+        return Err(Errno::EXIST);
+    }
+    Ok(entry)
 }
 
 impl Vfs<'_> {
@@ -33,11 +53,11 @@ impl Vfs<'_> {
     /// Gives a file another name.
     ///
     /// Checked in this order, the first failure decides:
-    /// 1. unknown flags → `INVAL`; descriptors as [`Vfs::path_open`], lacking
+    /// 1. any flag → `INVAL`: a symlink gets the name itself, and wasmtime
+    ///    refuses to follow it; descriptors as [`Vfs::path_open`], lacking
     ///    `PATH_LINK_SOURCE` or `PATH_LINK_TARGET` → `NOTCAPABLE`
     /// 2. the old path leads nowhere, see [`resolve`]
-    /// 3. the new path's walk fails; `.`, `..` or anything that exists →
-    ///    `EXIST`; a slash at its end → `NOENT`
+    /// 3. the new path is taken, see [`vacant`]
     /// 4. the old path leads to a directory → `PERM`
     ///
     /// Compare fs/namei.c:do_linkat().
@@ -64,27 +84,24 @@ impl Vfs<'_> {
                 new_path_len,
             );
         }
-        let follow = follow(old_flags)?;
+        if old_flags != 0 {
+            return Err(Errno::INVAL);
+        }
         let new_dir = self.base(new_fd, Rights::PATH_LINK_TARGET)?;
         let needed = Rights::PATH_LINK_SOURCE;
-        let ino = self.existing(home, old_fd, needed, old_path, old_path_len, follow)?;
+        let ino = self.existing(home, old_fd, needed, old_path, old_path_len, Follow::Slash)?;
         let path = abi::path(home, new_path, new_path_len, &mut self.paths[0])?;
-        let found = resolve(&self.fs, new_dir, path, Follow::Never)?;
-        let (parent, name) = found.entry(Errno::EXIST, Errno::EXIST)?;
-        if found.slash && found.ino.is_none() {
-            return Err(Errno::NOENT);
-        }
+        let (parent, name) = vacant(&self.fs, new_dir, path)?;
         self.fs.link(ino, parent, name.as_name(), home.now())
     }
 
-    /// Creates a symlink to `old_path`, which is not looked at: it need not
+    /// Creates a symlink to `old_path`, which is not looked up: it need not
     /// exist, and where it leads is confined when it is followed.
     ///
     /// 1. `fd` as [`Vfs::path_open`], lacking `PATH_SYMLINK` → `NOTCAPABLE`
     /// 2. an empty target → `NOENT`, a NUL in it → `INVAL`, too long →
-    ///    `NAMETOOLONG`
-    /// 3. the walk fails; `.`, `..` or anything that exists → `EXIST`; a slash
-    ///    at the end → `NOENT`
+    ///    `NAMETOOLONG`, an absolute one → `PERM` as in wasmtime
+    /// 3. the path is taken, see [`vacant`]
     ///
     /// Compare fs/namei.c:do_symlinkat().
     #[allow(clippy::too_many_arguments)]
@@ -110,12 +127,11 @@ impl Vfs<'_> {
             return Err(Errno::INVAL);
         }
         debug_assert!(target.len() <= PATH_MAX);
-        let path = abi::path(home, new_path, new_path_len, path_buffer)?;
-        let found = resolve(&self.fs, dir, path, Follow::Never)?;
-        let (parent, name) = found.entry(Errno::EXIST, Errno::EXIST)?;
-        if found.slash && found.ino.is_none() {
-            return Err(Errno::NOENT);
+        if target[0] == b'/' {
+            return Err(Errno::PERM);
         }
+        let path = abi::path(home, new_path, new_path_len, path_buffer)?;
+        let (parent, name) = vacant(&self.fs, dir, path)?;
         self.fs
             .create(parent, name.as_name(), New::Symlink(target), home.now())?;
         Ok(())

@@ -276,7 +276,7 @@ impl Vfs<'_> {
 }
 
 /// `lookupflags` of a call that looks at an inode.
-pub(super) fn follow(lookupflags: u32) -> Result<Follow> {
+fn follow(lookupflags: u32) -> Result<Follow> {
     let mut flags = Flags::new(lookupflags);
     let follow = flags.take(SYMLINK_FOLLOW);
     flags.finish()?;
