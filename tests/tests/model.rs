@@ -59,8 +59,7 @@ enum Op {
 /// A real directory.
 struct Oracle {
     dir: OwnedFd,
-    /// Open files, and whether for appending.
-    files: Vec<(File, bool)>,
+    files: Vec<File>,
 }
 
 /// What an operation answers.
@@ -161,7 +160,7 @@ impl Oracle {
                 if file.metadata()?.is_dir() {
                     return Ok(Answer::Unit);
                 }
-                self.files.push((file, *append && *write));
+                self.files.push(file);
                 Ok(Answer::Unit)
             }
             Op::Close(i) => {
@@ -259,7 +258,7 @@ impl Oracle {
 
     fn file(&mut self, i: usize) -> &mut File {
         let i = self.index(i);
-        &mut self.files[i].0
+        &mut self.files[i]
     }
 }
 
@@ -446,11 +445,6 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
                 | Op::Fstat(_)
         );
         if needs_file && oracle.files.is_empty() {
-            continue;
-        }
-        // POSIX lets pwrite() keep its offset on files open for appending, and
-        // so do we; Linux appends.
-        if matches!(op, Op::Pwrite(i, ..) if oracle.files[oracle.index(*i)].1) {
             continue;
         }
         // A slash behind a new link is where wasmtime and we differ from Linux;

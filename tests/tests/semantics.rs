@@ -382,14 +382,18 @@ fn renumber_moves_a_description_with_its_offset() {
 }
 
 #[test]
-fn appending_writes_at_the_end_and_pwrite_where_it_is_told() {
+fn appending_writes_at_the_end_wherever_pwrite_is_told() {
     with(packed(), |g| {
         let fd = g.open_with(ROOT, 1, "file", 0, ALL, ALL, APPEND).unwrap();
         g.write(fd, b"!").unwrap();
-        assert_eq!(g.pread(fd, 100, 0).unwrap(), b"packed contents!");
+        g.pwrite(fd, b"?", 0).unwrap();
+        g.pwrite(fd, b".", 1 << 40).unwrap();
+        assert_eq!(g.pread(fd, 100, 0).unwrap(), b"packed contents!?.");
+        assert_eq!(g.seek(fd, 0, 1), Ok(16), "pwrite leaves the offset");
+        let (vfs, home) = (&mut g.vfs, &mut g.home);
+        vfs.fd_fdstat_set_flags(home, fd, 0).unwrap();
         g.pwrite(fd, b"P", 0).unwrap();
         assert_eq!(g.pread(fd, 6, 0).unwrap(), b"Packed");
-        assert_eq!(g.seek(fd, 0, 1), Ok(16));
     });
 }
 

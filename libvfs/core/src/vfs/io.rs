@@ -81,6 +81,14 @@ fn write_at(
     Ok(total)
 }
 
+/// Where a write goes that is asked for at `offset`: with `APPEND` to the end.
+fn write_offset(fs: &Memfs<'_>, file: &File, offset: u64) -> Result<u64> {
+    if u32::from(file.flags) & fdflags::APPEND == 0 {
+        return Ok(offset);
+    }
+    Ok(fs.file(file.ino)?.size())
+}
+
 impl Vfs<'_> {
     /// Reads from the offset on and moves it.
     ///
@@ -165,11 +173,7 @@ impl Vfs<'_> {
             Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
                 let iovs = writable(home, file, iovs, iovs_len, nwritten)?;
-                let offset = if u32::from(file.flags) & fdflags::APPEND != 0 {
-                    self.fs.file(file.ino)?.size()
-                } else {
-                    file.offset
-                };
+                let offset = write_offset(&self.fs, file, file.offset)?;
                 let len = write_at(&mut self.fs, home, file, iovs, offset)?;
                 if len != 0 {
                     file.offset = offset + u64::from(len);
@@ -179,9 +183,9 @@ impl Vfs<'_> {
         }
     }
 
-    /// Writes at `offset`, with `APPEND` too, as POSIX asks (Linux would
-    /// append). Checked as [`Vfs::fd_write`]; an offset of 2^63 or more →
-    /// `INVAL`.
+    /// Writes at `offset`, or at the end with `APPEND` (POSIX asks for `offset`
+    /// even then; Linux and wasmtime append); the descriptor's own stays.
+    /// Checked as [`Vfs::fd_write`]; an offset of 2^63 or more → `INVAL`.
     pub fn fd_pwrite(
         &mut self,
         home: &mut impl Home,
@@ -201,6 +205,7 @@ impl Vfs<'_> {
                 if offset > SIZE_MAX {
                     return Err(Errno::INVAL);
                 }
+                let offset = write_offset(&self.fs, file, offset)?;
                 let len = write_at(&mut self.fs, home, file, iovs, offset)?;
                 home.store_u32(nwritten, len)
             }
