@@ -308,6 +308,35 @@ fn packed_files_behave_where_hosts_do_not() {
 }
 
 #[test]
+fn direct_calls_can_be_packed_once_the_hint_is_followed() {
+    each_libc(|libc| {
+        let (dir, files) = workshop();
+        let [library, app, out] = ["lib.a", "app.wasm", "out.wasm"].map(|f| dir.path().join(f));
+        finish(monaka(["lib", "-o"]).arg(&library), "").expect_success();
+        let compile = |flags: &[&str]| {
+            let mut compiler = Command::new(root().join("tools/wasi-cc"));
+            compiler.args([libc.name(), "-O2"]).args(flags);
+            compiler.arg(root().join("tests/programs/direct.c"));
+            finish(compiler.arg(&library).arg("-o").arg(&app), "").expect_success();
+        };
+        let pack = || {
+            let mut pack = monaka(["pack", "--mapdir"]);
+            finish(
+                pack.arg(mapped("/", &files)).arg(&app).arg("-o").arg(&out),
+                "",
+            )
+        };
+        compile(&[]);
+        let refused = pack();
+        assert_eq!(refused.code, Some(1), "{libc:?}");
+        let flags = refused.stderr.split('`').nth(1).expect("a hint");
+        compile(&flags.split(' ').collect::<Vec<_>>());
+        pack().expect_success();
+        assert_eq!(run(&out, &[]).expect_success().stdout, "0\n", "{libc:?}");
+    });
+}
+
+#[test]
 fn the_library_may_come_before_the_program() {
     each_libc(|libc| {
         let (dir, root) = workshop();

@@ -122,11 +122,11 @@ impl Refusal {
                 "it was made for another host's variant of WASI: compile it for WASI Preview 1".into()
             }
             Refusal::HooksNotLinked(names) => {
-                let flag = "-Wl,--undefined=__imported_wasi_snapshot_preview1_";
+                let flag = "-Wl,--export=__imported_wasi_snapshot_preview1_";
                 let flags: Vec<String> = names.iter().map(|name| format!("{flag}{name}")).collect();
                 format!(
                     "link the replacements in: add `{}` to the link line, together with \
-                     libmonaka_vfs.a (zig takes `--export` in place of `--undefined`)",
+                     libmonaka_vfs.a",
                     flags.join(" ")
                 )
             }

@@ -147,7 +147,7 @@ error: cannot pack app.wasm
         (good.replace(&open_record, "").into(), PACK, 1, "\
 error: cannot pack app.wasm
   caused by: it calls path_open of wasi_snapshot_preview1 directly, and the library's replacements are not linked in
-  hint: link the replacements in: add `-Wl,--undefined=__imported_wasi_snapshot_preview1_path_open` to the link line, together with libmonaka_vfs.a (zig takes `--export` in place of `--undefined`)
+  hint: link the replacements in: add `-Wl,--export=__imported_wasi_snapshot_preview1_path_open` to the link line, together with libmonaka_vfs.a
 "),
         (good.replace("(func $clock (param i32 i64 i32) (result i32))", "(func $clock)")
             .replace("clock_time_get", "sock_open").into(), PACK, 1, "\
