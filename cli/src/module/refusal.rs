@@ -36,6 +36,9 @@ pub(crate) enum Refusal {
         language: Option<String>,
         dialect: Option<String>,
     },
+    /// No call of a file or of stdio, so the library, if it was linked, left
+    /// nothing in the module.
+    NoFileCalls,
     /// The library speaks another ABI; its number.
     OtherAbi(u32),
     /// Records of the library contradict each other or the module.
@@ -112,6 +115,11 @@ impl Refusal {
                  (`clang … app.c libmonaka_vfs.a -o app.wasm`) and pack the result"
                     .into()
             }
+            Refusal::NoFileCalls => {
+                "a linker takes in only what is called: if the program should open files, link it with \
+                 libmonaka_vfs.a (`monaka lib` writes it)"
+                    .into()
+            }
             Refusal::OtherAbi(_) | Refusal::Library(_) => relink.into(),
             Refusal::UnknownImport(_) => {
                 "monaka cannot tell whether it reaches the host's files: remove the call, or compile \
@@ -180,6 +188,10 @@ impl fmt::Display for Refusal {
             Refusal::SharedMemory => f.write_str("its memory is shared between threads"),
             Refusal::Memory64 => f.write_str("its memory has 64-bit addresses (memory64)"),
             Refusal::ImportedState { kind, name } => write!(f, "it imports a {kind} ({name})"),
+            Refusal::NoFileCalls => f.write_str(
+                "it is not linked with libmonaka_vfs.a: it makes no file call, so nothing could \
+                     read what is packed",
+            ),
             Refusal::NotLinked { language, dialect } => {
                 f.write_str("it is not linked with libmonaka_vfs.a")?;
                 match (language, dialect) {

@@ -289,7 +289,11 @@ fn what_cannot_be_packed_is_refused_by_name() {
     let add = |more: &str| program(ABI, more);
     let cases = [
         ("(module)".to_string(), NoMemory),
-        ("(module (memory 1))".into(), NotLinked { language: None, dialect: None }),
+        ("(module (memory 1))".into(), NoFileCalls),
+        (
+            r#"(module (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32))) (memory 1))"#.into(),
+            NotLinked { language: None, dialect: None },
+        ),
         (
             r#"(module (memory 1) (@custom "producers" "\01\08language\01\04Rust\00"))"#.into(),
             NotLinked { language: Some("Rust".into()), dialect: None },

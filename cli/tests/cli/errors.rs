@@ -121,6 +121,11 @@ error: cannot pack app.wasm
         // What is not, or not rightly, linked.
         ("(module (memory 1))".into(), PACK, 1, "\
 error: cannot pack app.wasm
+  caused by: it is not linked with libmonaka_vfs.a: it makes no file call, so nothing could read what is packed
+  hint: a linker takes in only what is called: if the program should open files, link it with libmonaka_vfs.a (`monaka lib` writes it)
+"),
+        (r#"(module (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32))) (memory 1))"#.into(), PACK, 1, "\
+error: cannot pack app.wasm
   caused by: it is not linked with libmonaka_vfs.a
   hint: write the library with `monaka lib -o libmonaka_vfs.a`, add it to the link (`clang … app.c libmonaka_vfs.a -o app.wasm`) and pack the result
 "),
