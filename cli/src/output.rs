@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
 
 use anyhow::{Context as _, Result};
 use tempfile::NamedTempFile;
@@ -90,6 +91,7 @@ impl Output {
         let temporary = builder
             .tempfile_in(directory_of(&place))
             .with_context(shown)?;
+        remove_when_interrupted(temporary.path());
         if let Some(metadata) = existing {
             temporary
                 .as_file()
@@ -132,6 +134,31 @@ impl Write for Output {
             Output::Special(file) => file.flush(),
         }
     }
+}
+
+/// The unfinished output, for whoever interrupts.
+static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// What a shell sees of a process that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
+/// Has Ctrl-C and termination remove the unfinished output, which only a
+/// regular end would otherwise do.
+fn remove_when_interrupted(temporary: &Path) {
+    static HANDLER: Once = Once::new();
+    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = Some(temporary.to_path_buf());
+    HANDLER.call_once(|| {
+        // Where no handler can be set, the file stays behind, which is no
+        // reason not to write it.
+        let _ = ctrlc::set_handler(|| {
+            let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(path) = &*unfinished {
+                // Gone when the output was finished just now.
+                let _ = fs::remove_file(path);
+            }
+            std::process::exit(INTERRUPTED);
+        });
+    });
 }
 
 /// Writes a whole output at once.

@@ -142,6 +142,27 @@ fn a_failed_pack_leaves_the_old_output() {
     assert_eq!(place.read("out.wasm"), b"old");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_pack_leaves_nothing() {
+    let place = Place::new();
+    place.put("app.wasm", &program(ABI, "").replace("1 200)", "1 20000)"));
+    let large = fs::File::create(place.path().join("root/large")).unwrap();
+    // Long enough to be interrupted, without taking room on the disk.
+    large.set_len(1 << 30).unwrap();
+    let before = place.entries();
+    let mut pack = place.command(PACK).stderr(Stdio::null()).spawn().unwrap();
+    while place.entries() == before {
+        assert!(pack.try_wait().unwrap().is_none(), "it has ended by itself");
+        std::thread::yield_now();
+    }
+    let pid = pack.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(pack.wait().unwrap().code(), Some(130));
+    assert_eq!(place.entries(), before);
+}
+
 #[test]
 fn an_output_that_is_packed_itself_is_warned_of() {
     let place = Place::new();
