@@ -54,7 +54,7 @@ impl MountError {
             MountError::TooLarge { maximum, .. } if *maximum < 1 << 32 => {
                 "link with a larger `-Wl,--max-memory=BYTES`, or pack fewer files".into()
             }
-            MountError::TooLarge { .. } => "a 32-bit memory holds 4 GiB in all: pack fewer files".into(),
+            MountError::TooLarge { .. } => "an image can take 2 GiB of a 32-bit memory: pack fewer files".into(),
             MountError::Called(_) => {
                 "an allocator that calls the host cannot be used at pack time: link with the libc's own malloc".into()
             }
