@@ -121,6 +121,30 @@ pub struct Guest {
     pub home: Native,
 }
 
+/// An image that lives to the end of the process, as it does in a program.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Packed {
+    pub tables: &'static [u8],
+    pub data: &'static [u8],
+}
+
+impl Packed {
+    /// The image of `tree`.
+    pub fn new(tree: Tree<Vec<u8>>) -> Packed {
+        let valid = tree.validate().unwrap();
+        let written = write(&valid).unwrap();
+        let mut data = vec![0; written.data_len as usize];
+        for content in &written.contents {
+            data[content.offset as usize..][..content.len as usize].copy_from_slice(content.source);
+        }
+        Packed {
+            tables: written.tables.clone().leak(),
+            data: data.leak(),
+        }
+    }
+}
+
 /// A tree with the root preopened as `/`, filled by `fill`.
 pub fn tree(fill: impl FnOnce(&mut Tree<Vec<u8>>)) -> Tree<Vec<u8>> {
     let mut tree = Tree::new(meta());
@@ -150,24 +174,21 @@ impl Guest {
         Guest::new(tree(|_| {}))
     }
 
-    /// A program with this tree mounted. The image lives to the end of the
-    /// process, as it does in a program.
+    /// A program with this tree mounted.
     pub fn new(tree: Tree<Vec<u8>>) -> Guest {
         Guest::mount(tree, false)
     }
 
     /// As [`Guest::new`]; with `host_dirs` the host's descriptors join.
     pub fn mount(tree: Tree<Vec<u8>>, host_dirs: bool) -> Guest {
-        let valid = tree.validate().unwrap();
-        let written = write(&valid).unwrap();
-        let mut data = vec![0; written.data_len as usize];
-        for content in &written.contents {
-            data[content.offset as usize..][..content.len as usize].copy_from_slice(content.source);
-        }
-        let tables: &'static [u8] = written.tables.clone().leak();
-        let image = Image::open(tables).unwrap();
+        Guest::of(Packed::new(tree), host_dirs)
+    }
+
+    /// A program with this image mounted.
+    pub fn of(packed: Packed, host_dirs: bool) -> Guest {
+        let image = Image::open(packed.tables).unwrap();
         Guest {
-            vfs: Vfs::mount(&image, data.leak(), host_dirs).unwrap(),
+            vfs: Vfs::mount(&image, packed.data, host_dirs).unwrap(),
             home: Native {
                 memory: vec![0; SIZE],
                 seconds: 1_000_000,

@@ -1,0 +1,164 @@
+//! What the fuzzers do with their bytes. The same functions replay what they
+//! found as ordinary tests.
+
+use std::sync::LazyLock;
+
+use monaka_vfs_core::image::{Dump, Image, NodeId};
+use monaka_vfs_core::memfs::Memfs;
+use monaka_vfs_core::witx::Hook;
+use monaka_vfs_core::{Errno, for_each_hook};
+
+use crate::native::{self, Guest, Packed};
+
+trait FromInteger {
+    fn from_integer(n: u64) -> Self;
+}
+
+impl FromInteger for u32 {
+    fn from_integer(n: u64) -> u32 {
+        n as u32
+    }
+}
+
+impl FromInteger for u64 {
+    fn from_integer(n: u64) -> u64 {
+        n
+    }
+}
+
+macro_rules! calls {
+    ($($name:ident($($arg:ident: $ty:ident),*);)*) => {
+        /// How many calls there are.
+        pub const CALLS: usize = [$(stringify!($name)),*].len();
+
+        /// Makes the call of that number.
+        pub fn call(guest: &mut Guest, number: usize, integers: &[u64; 9]) -> Result<(), Errno> {
+            // It takes the memory it is asked for, and a test has less of it
+            // than a program could ask for.
+            if number == Hook::fd_allocate as usize && (1 << 20..=1 << 32).contains(&integers[2]) {
+                return Err(Errno::NOSPC);
+            }
+            let mut calls: Vec<&dyn Fn(&mut Guest) -> Result<(), Errno>> = Vec::new();
+            $(
+                let this = |guest: &mut Guest| {
+                    let mut integers = integers.iter();
+                    $(let $arg = $ty::from_integer(*integers.next().unwrap());)*
+                    guest.vfs.$name(&mut guest.home, $($arg),*)
+                };
+                calls.push(&this);
+            )*
+            calls[number](guest)
+        }
+    };
+}
+for_each_hook!(calls);
+
+/// A guest with files, open descriptors, and plausible structures in memory.
+pub fn guest() -> Guest {
+    static PACKED: LazyLock<Packed> = LazyLock::new(|| {
+        Packed::new(native::tree(|tree| {
+            native::add_file(tree, NodeId::ROOT, "a", &[1; 70_000]);
+            let dir = tree
+                .add_directory(NodeId::ROOT, b"b", native::meta())
+                .unwrap();
+            native::add_file(tree, dir, "c", b"inner");
+            tree.add_symlink(dir, b"loop", native::meta(), b"../b/loop")
+                .unwrap();
+            tree.add_symlink(NodeId::ROOT, b"l", native::meta(), b"b/")
+                .unwrap();
+        }))
+    });
+    let mut guest = Guest::of(*PACKED, false);
+    guest.home.host = |_, _, _| Err(Errno::IO);
+    guest.open("a", 0).unwrap();
+    guest.open("b", 2).unwrap();
+    guest.open("new", 1).unwrap();
+    let texts: [&[u8]; 8] = [
+        b"a",
+        b"b/c",
+        b"b/loop",
+        b"l/../new",
+        b"../..",
+        b"b//./",
+        b"\0\xff",
+        b"d",
+    ];
+    for (page, text) in (1..).zip(texts) {
+        guest.home.memory[4096 * page..][..text.len()].copy_from_slice(text);
+    }
+    // Buffer lists, of which some overlap, and subscriptions.
+    for (page, words) in (9..).zip([
+        [65536u32, 10, 65546, 100],
+        [40960, 8000, 40960, 8000],
+        [u32::MAX, 1, 0, u32::MAX],
+        [0, 0, 65536, 1 << 31],
+    ]) {
+        for (at, word) in words.iter().enumerate() {
+            guest.home.memory[4096 * page + 4 * at..][..4].copy_from_slice(&word.to_le_bytes());
+        }
+    }
+    for at in 0..4096 {
+        guest.home.memory[4096 * 13 + at] = [0, 1, 2, 3, 4, 5][at % 6];
+    }
+    guest
+}
+
+/// Integers that mean something in [`guest`]'s memory, and those at the edges.
+const INTEGERS: [u64; 12] = [
+    4095,
+    4096 * 17,
+    (4 << 20) - 1,
+    4 << 20,
+    1 << 20,
+    1 << 31,
+    u32::MAX as u64,
+    1 << 32,
+    i64::MAX as u64,
+    1 << 63,
+    u64::MAX - 1,
+    u64::MAX,
+];
+
+/// Invariant under test: whatever integers a program passes, it gets an errno,
+/// and the file system stays whole.
+///
+/// Each call is a byte for its number and one for each of nine integers: below
+/// 128 itself, then an address of [`guest`]'s pages, then an edge.
+pub fn calls(bytes: &[u8]) {
+    let mut guest = guest();
+    for call_bytes in bytes.chunks_exact(10).take(200) {
+        let mut integers = [0; 9];
+        for (integer, byte) in integers.iter_mut().zip(&call_bytes[1..]) {
+            *integer = match *byte {
+                small @ 0..128 => u64::from(small),
+                page @ 128..192 => 4096 * u64::from(page - 127),
+                edge => INTEGERS[usize::from(edge) % INTEGERS.len()],
+            };
+        }
+        let _ = call(&mut guest, usize::from(call_bytes[0]) % CALLS, &integers);
+        guest.vfs.check_invariants();
+    }
+}
+
+/// Invariants under test: opening hostile tables never panics; what was opened
+/// can be walked, dumped, mounted, and turned into a tree that gives the same
+/// image again.
+pub fn image(bytes: &[u8]) {
+    let Ok(image) = Image::open(bytes) else {
+        return;
+    };
+    assert_eq!(image.tables_len() as usize, bytes.len());
+    let _ = Dump(image).to_string();
+    if image.data_len() <= 1 << 20 {
+        let data = vec![0; image.data_len() as usize];
+        let fs = Memfs::mount(&image, &data).expect("a checked image can be mounted");
+        fs.check_invariants();
+        assert_eq!(fs.inodes().count(), image.inodes() as usize);
+    }
+    let tree = image.to_tree(|start, size| (start, size)).validate();
+    let tree = tree.expect("a checked image is a valid tree");
+    let written = monaka_vfs_core::image::write(&tree).expect("and can be written");
+    let again = Image::open(&written.tables).expect("and read again");
+    assert_eq!(again.inodes(), image.inodes());
+    assert_eq!(again.dirents_len(), image.dirents_len());
+}
