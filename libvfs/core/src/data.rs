@@ -229,11 +229,16 @@ impl FileData {
 
     /// Index of the first extent that ends behind `offset`.
     fn position(&self, offset: u64) -> usize {
-        match self.extents.as_slice() {
-            [] => 0,
-            [only] => usize::from(only.end() <= offset),
-            extents => extents.partition_point(|e| e.end() <= offset),
+        // A file that was written from its start to its end has an extent for
+        // each chunk.
+        let chunk = usize::try_from(offset / CHUNK).unwrap_or(usize::MAX);
+        if let Some(extent) = self.extents.get(chunk)
+            && extent.start <= offset
+            && offset < extent.end()
+        {
+            return chunk;
         }
+        self.extents.partition_point(|e| e.end() <= offset)
     }
 
     /// Writes `from` to `offset`, both ends in one chunk.
