@@ -8,6 +8,7 @@ use crate::host::Home;
 use crate::inode::{Ino, Kind};
 use crate::memfs::{Memfs, New};
 use crate::memory::Region;
+use crate::name::NameBuf;
 use crate::resolve::{Follow, resolve};
 use crate::rights::{Filetype, Rights};
 use crate::time::Marks;
@@ -119,10 +120,9 @@ impl Vfs<'_> {
         if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
             return home.path_create_directory(host, path, path_len);
         }
-        let dir = self.base(fd, Rights::PATH_CREATE_DIRECTORY)?;
-        let path = abi::path(home, path, path_len, &mut self.paths[0])?;
-        let found = resolve(&self.fs, dir, path, Follow::Never)?;
-        let (parent, name) = found.entry(Errno::EXIST, Errno::EXIST)?;
+        let needed = Rights::PATH_CREATE_DIRECTORY;
+        let dots = [Errno::EXIST, Errno::EXIST];
+        let (parent, name) = self.entry(home, fd, needed, path, path_len, dots)?;
         self.fs
             .create(parent, name.as_name(), New::Directory, home.now())?;
         Ok(())
@@ -144,11 +144,26 @@ impl Vfs<'_> {
         if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
             return home.path_remove_directory(host, path, path_len);
         }
-        let dir = self.base(fd, Rights::PATH_REMOVE_DIRECTORY)?;
-        let path = abi::path(home, path, path_len, &mut self.paths[0])?;
-        let found = resolve(&self.fs, dir, path, Follow::Never)?;
-        let (parent, name) = found.entry(Errno::INVAL, Errno::NOTEMPTY)?;
+        let needed = Rights::PATH_REMOVE_DIRECTORY;
+        let dots = [Errno::INVAL, Errno::NOTEMPTY];
+        let (parent, name) = self.entry(home, fd, needed, path, path_len, dots)?;
         self.fs.remove_directory(parent, name.as_name(), home.now())
+    }
+
+    /// Parent and name of the directory entry that a path ends in; `dots` are
+    /// what the call answers to `.` and `..`.
+    fn entry(
+        &mut self,
+        home: &impl Home,
+        fd: u32,
+        needed: Rights,
+        path: u32,
+        path_len: u32,
+        dots: [Errno; 2],
+    ) -> Result<(Ino, NameBuf)> {
+        let dir = self.base(fd, needed)?;
+        let path = abi::path(home, path, path_len, &mut self.paths[0])?;
+        resolve(&self.fs, dir, path, Follow::Never)?.entry(dots[0], dots[1])
     }
 
     /// The target of a symlink, cut to the buffer and without a NUL.
