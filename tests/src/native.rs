@@ -243,7 +243,7 @@ impl Guest {
     }
 
     /// `path_open`.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the witx has them")]
     pub fn open_with(
         &mut self,
         dir: u32,

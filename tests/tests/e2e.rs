@@ -392,6 +392,68 @@ fn packing_twice_gives_the_same_bytes() {
     assert!(fs::read(&outs[0]).expect("read") == fs::read(&outs[1]).expect("read"));
 }
 
+/// A module without the custom sections that `keep` does not want.
+fn without_sections(module: &[u8], keep: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let leb = |at: &mut usize| {
+        let mut value = 0;
+        for shift in (0..).step_by(7) {
+            let byte = module[*at];
+            *at += 1;
+            value |= usize::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        value
+    };
+    let mut out = module[..8].to_vec();
+    let mut at = 8;
+    while at < module.len() {
+        let start = at;
+        at += 1;
+        let len = leb(&mut at);
+        let mut name = at;
+        at += len;
+        let name_len = leb(&mut name);
+        if module[start] != 0 || keep(&module[name..name + name_len]) {
+            out.extend_from_slice(&module[start..at]);
+        }
+    }
+    out
+}
+
+#[test]
+fn a_packed_module_that_lost_its_records_is_not_mounted_twice() {
+    let (dir, root) = workshop();
+    if !Libc::Old.is_here() {
+        return;
+    }
+    let linked = Program::Example("cat").compile(Libc::Old, Opt::O2, Linked::Last);
+    let (out, stripped) = (
+        dir.path().join("out.wasm"),
+        dir.path().join("stripped.wasm"),
+    );
+    pack(&linked, ["--mapdir".into(), mapped("/", &root)], &out);
+    let module = without_sections(&fs::read(&out).expect("read"), |name| {
+        !name.starts_with(b"monaka.")
+    });
+    fs::write(&stripped, module).expect("write");
+    let mut again = monaka(["pack", "--mapdir"]);
+    again
+        .arg(mapped("/", &root))
+        .arg(&stripped)
+        .arg("-o")
+        .arg(&out);
+    let refused = finish(&mut again, "");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("BUSY"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("pack the original again"),
+        "{}",
+        refused.stderr
+    );
+}
+
 #[test]
 fn mounts_show_in_their_parents_and_keep_links_and_times() {
     each_libc(|libc| {

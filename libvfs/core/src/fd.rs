@@ -25,8 +25,6 @@ pub struct File {
     pub flags: u16,
     /// What it may be used for.
     pub rights: Rights,
-    /// Carried only to be answered by `fd_fdstat_get`.
-    pub inheriting: Rights,
 }
 
 /// An open directory.

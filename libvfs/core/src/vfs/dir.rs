@@ -171,7 +171,7 @@ impl Vfs<'_> {
     /// `fd` as [`Vfs::path_open`], lacking `PATH_READLINK` → `NOTCAPABLE`; then
     /// the walk, see [`resolve`]; nothing there → `NOENT`; no symlink →
     /// `INVAL`. Compare fs/stat.c:do_readlinkat().
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the witx has them")]
     pub fn path_readlink(
         &mut self,
         home: &mut impl Home,

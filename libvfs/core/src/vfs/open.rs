@@ -88,7 +88,7 @@ impl Vfs<'_> {
     /// directory passes on all it may itself. What a program must not do is
     /// taken away by [`Vfs::fd_fdstat_set_rights`]. Compare
     /// fs/namei.c:do_open().
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the witx has them")]
     pub fn path_open(
         &mut self,
         home: &mut impl Home,
@@ -142,7 +142,6 @@ impl Vfs<'_> {
                 offset: 0,
                 flags: options.flags,
                 rights: Rights::of_file(options.rights).and(passed_on),
-                inheriting: Rights::NONE,
             })
         };
         self.fs.hold(ino);
@@ -233,7 +232,7 @@ impl Vfs<'_> {
         let answer = match self.fds.get(fd)? {
             Descriptor::Host(host) => return home.fd_fdstat_get(*host, stat),
             Descriptor::File(file) => {
-                abi::fdstat(Filetype::Regular, file.flags, file.rights, file.inheriting)
+                abi::fdstat(Filetype::Regular, file.flags, file.rights, Rights::NONE)
             }
             Descriptor::Dir(dir) => {
                 abi::fdstat(Filetype::Directory, dir.flags, dir.rights, dir.inheriting)
@@ -275,9 +274,11 @@ impl Vfs<'_> {
         if let Some(host) = self.host_fd(home, fd, Errno::NOTSUP)? {
             return home.fd_fdstat_set_rights(host, base, inheriting);
         }
+        // A file has nothing to pass on.
+        let mut nothing = Rights::NONE;
         let (current, current_inheriting) = match self.fds.get_mut(fd)? {
             Descriptor::Host(_) => return Err(Errno::NOTSUP),
-            Descriptor::File(file) => (&mut file.rights, &mut file.inheriting),
+            Descriptor::File(file) => (&mut file.rights, &mut nothing),
             Descriptor::Dir(dir) => (&mut dir.rights, &mut dir.inheriting),
         };
         let (base, inheriting) = (Rights::from_raw(base), Rights::from_raw(inheriting));

@@ -6,7 +6,7 @@ use crate::host::Home;
 use crate::inode::Ino;
 use crate::memfs::{Memfs, New};
 use crate::name::NameBuf;
-use crate::resolve::{Follow, PATH_MAX, resolve};
+use crate::resolve::{Follow, resolve};
 use crate::rights::Rights;
 
 use super::Vfs;
@@ -53,15 +53,16 @@ impl Vfs<'_> {
     /// Gives a file another name.
     ///
     /// Checked in this order, the first failure decides:
-    /// 1. any flag → `INVAL`: a symlink gets the name itself, and wasmtime
-    ///    refuses to follow it; descriptors as [`Vfs::path_open`], lacking
-    ///    `PATH_LINK_SOURCE` or `PATH_LINK_TARGET` → `NOTCAPABLE`
+    /// 1. a descriptor is not open → `BADF`; any flag → `INVAL`: a symlink gets
+    ///    the name itself, and wasmtime refuses to follow it; descriptors as
+    ///    [`Vfs::path_open`], lacking `PATH_LINK_SOURCE` or `PATH_LINK_TARGET`
+    ///    → `NOTCAPABLE`
     /// 2. the old path leads nowhere, see [`resolve`]
     /// 3. the new path is taken, see [`vacant`]
     /// 4. the old path leads to a directory → `PERM`
     ///
     /// Compare fs/namei.c:do_linkat().
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the witx has them")]
     pub fn path_link(
         &mut self,
         home: &mut impl Home,
@@ -104,7 +105,6 @@ impl Vfs<'_> {
     /// 3. the path is taken, see [`vacant`]
     ///
     /// Compare fs/namei.c:do_symlinkat().
-    #[allow(clippy::too_many_arguments)]
     pub fn path_symlink(
         &mut self,
         home: &mut impl Home,
@@ -126,7 +126,6 @@ impl Vfs<'_> {
         if target.contains(&0) {
             return Err(Errno::INVAL);
         }
-        debug_assert!(target.len() <= PATH_MAX);
         if target[0] == b'/' {
             return Err(Errno::PERM);
         }
@@ -148,7 +147,7 @@ impl Vfs<'_> {
     /// 5. as [`Memfs::rename`](crate::memfs::Memfs::rename)
     ///
     /// Compare fs/namei.c:do_renameat2().
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the witx has them")]
     pub fn path_rename(
         &mut self,
         home: &mut impl Home,

@@ -183,7 +183,7 @@ impl Vfs<'_> {
     }
 
     /// Receives from the host's socket. Anything else → `NOTSOCK`.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the witx has them")]
     pub fn sock_recv(
         &mut self,
         home: &mut impl Home,

@@ -107,8 +107,8 @@ impl Vfs<'_> {
 
     /// Attributes of what a path leads to.
     ///
-    /// 1. unknown flags → `INVAL`; `fd` as [`Vfs::path_open`]; it lacks
-    ///    `PATH_FILESTAT_GET` → `NOTCAPABLE`
+    /// 1. `fd` is not open → `BADF`; unknown flags → `INVAL`; `fd` is no
+    ///    directory → `NOTDIR`; it lacks `PATH_FILESTAT_GET` → `NOTCAPABLE`
     /// 2. the walk fails → see [`resolve`]; nothing there → `NOENT`; a slash
     ///    and no directory → `NOTDIR`
     ///
@@ -186,7 +186,7 @@ impl Vfs<'_> {
 
     /// As [`Vfs::fd_filestat_set_times`], on what a path leads to; the path is
     /// checked as in [`Vfs::path_filestat_get`].
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the witx has them")]
     pub fn path_filestat_set_times(
         &mut self,
         home: &mut impl Home,
