@@ -448,7 +448,7 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
             continue;
         }
         // A slash behind a new link is where wasmtime and we differ from Linux;
-        // semantics.rs has the table.
+        // semantics/ has the table.
         if matches!(op, Op::Link(_, new) | Op::Symlink(_, new) if new.ends_with('/')) {
             continue;
         }
