@@ -1,5 +1,6 @@
 //! Support for the tests and benches that cross the crates of monaka.
 
+pub mod calls;
 pub mod fuzz;
 pub mod native;
 pub mod toolbox;

@@ -1,5 +1,5 @@
-//! The file system run natively, driven through the same integers and memory
-//! layouts that a program uses.
+//! The file system driven through the same integers and memory layouts that a
+//! program uses: run natively, or whoever else serves [`Calls`].
 
 use monaka_vfs_core::abi::poll::{EVENT, SUBSCRIPTION};
 use monaka_vfs_core::errno::Result;
@@ -9,18 +9,28 @@ use monaka_vfs_core::memory::{GuestMemory, Region};
 use monaka_vfs_core::time::Timestamp;
 use monaka_vfs_core::{Errno, Vfs, for_each_hook};
 
+use crate::calls::{Calls, Memory};
+
 /// Every right.
 pub const ALL: u64 = u64::MAX;
 
 /// The first preopened directory.
 pub const ROOT: u32 = 3;
 
-const SIZE: usize = 4 << 20;
-const OUT: u32 = 64;
-const IOVS: u32 = 256;
+/// How much of a program's memory the driver uses: all below.
+pub const SIZE: usize = 4 << 20;
+
+/// Where calls put their answers.
+pub const OUT: u32 = 64;
+
+/// Where lists of buffers stand.
+pub const IOVS: u32 = 256;
+
+/// Where bytes go to and come from.
+pub const BUFFER: u32 = 64 << 10;
+
 const PATH: u32 = 4096;
 const PATH2: u32 = 12288;
-const BUFFER: u32 = 64 << 10;
 
 /// A program's memory and a host with nothing but a clock.
 #[derive(Debug)]
@@ -40,6 +50,16 @@ fn unreachable_host(_: &mut Native, name: &str, _: &[u64]) -> Result<()> {
     match name {
         "fd_close" => Ok(()),
         name => panic!("{name} reached the host"),
+    }
+}
+
+impl Memory for Native {
+    fn load(&self, at: u32, to: &mut [u8]) {
+        to.copy_from_slice(&self.memory[at as usize..][..to.len()]);
+    }
+
+    fn store(&mut self, at: u32, bytes: &[u8]) {
+        self.memory[at as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 }
 
@@ -112,13 +132,14 @@ pub struct Entry {
     pub name: Vec<u8>,
 }
 
-/// A program with a mounted file system.
+/// A program, driven call by call: by default one with a file system mounted
+/// natively.
 #[derive(Debug)]
-pub struct Guest {
-    /// The file system.
-    pub vfs: Vfs<'static>,
+pub struct Guest<V: Calls = Vfs<'static>> {
+    /// Who answers its calls: the file system.
+    pub vfs: V,
     /// Its surroundings.
-    pub home: Native,
+    pub home: V::Home,
 }
 
 /// An image that lives to the end of the process, as it does in a program.
@@ -197,26 +218,47 @@ impl Guest {
             },
         }
     }
+}
 
-    fn put(&mut self, at: u32, bytes: &[u8]) -> (u32, u32) {
-        self.home.memory[at as usize..][..bytes.len()].copy_from_slice(bytes);
+impl<V: Calls> Guest<V> {
+    /// Stores `bytes` at `at`; answers address and length.
+    pub fn put(&mut self, at: u32, bytes: &[u8]) -> (u32, u32) {
+        self.home.store(at, bytes);
         (at, bytes.len() as u32)
     }
 
-    fn path(&mut self, path: &str) -> (u32, u32) {
-        self.put(PATH, path.as_bytes())
+    /// Stores a path for a call; answers address and length.
+    pub fn path(&mut self, path: impl AsRef<[u8]>) -> (u32, u32) {
+        self.put(PATH, path.as_ref())
     }
 
-    fn path2(&mut self, path: &str) -> (u32, u32) {
-        self.put(PATH2, path.as_bytes())
+    /// Stores the second path of a call.
+    pub fn path2(&mut self, path: impl AsRef<[u8]>) -> (u32, u32) {
+        self.put(PATH2, path.as_ref())
     }
 
-    fn u32_at(&self, at: u32) -> u32 {
-        self.home.load_u32(at).unwrap()
+    // Without memory from the heap, which a test may have let run out.
+    fn array_at<const N: usize>(&self, at: u32) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.home.load(at, &mut bytes);
+        bytes
     }
 
-    fn u64_at(&self, at: u32) -> u64 {
-        u64::from(self.u32_at(at)) | u64::from(self.u32_at(at + 4)) << 32
+    /// The `len` bytes at `at`.
+    pub fn bytes_at(&self, at: u32, len: u32) -> Vec<u8> {
+        let mut bytes = vec![0; len as usize];
+        self.home.load(at, &mut bytes);
+        bytes
+    }
+
+    /// The `u32` at `at`.
+    pub fn u32_at(&self, at: u32) -> u32 {
+        u32::from_le_bytes(self.array_at(at))
+    }
+
+    /// The `u64` at `at`.
+    pub fn u64_at(&self, at: u32) -> u64 {
+        u64::from_le_bytes(self.array_at(at))
     }
 
     fn iov(&mut self, len: usize) -> (u32, u32) {
@@ -228,12 +270,13 @@ impl Guest {
         (IOVS, 1)
     }
 
-    fn buffer(&self, len: u32) -> Vec<u8> {
-        self.home.memory[BUFFER as usize..][..len as usize].to_vec()
+    /// The first bytes at [`BUFFER`].
+    pub fn buffer(&self, len: u32) -> Vec<u8> {
+        self.bytes_at(BUFFER, len)
     }
 
     /// `path_open` with all rights, but to write where a directory is asked for.
-    pub fn open(&mut self, path: &str, oflags: u32) -> Result<u32> {
+    pub fn open(&mut self, path: impl AsRef<[u8]>, oflags: u32) -> Result<u32> {
         let rights = if oflags & 2 == 0 {
             ALL
         } else {
@@ -248,7 +291,7 @@ impl Guest {
         &mut self,
         dir: u32,
         lookup: u32,
-        path: &str,
+        path: impl AsRef<[u8]>,
         oflags: u32,
         base: u64,
         inheriting: u64,
@@ -319,10 +362,11 @@ impl Guest {
         self.vfs.fd_filestat_set_size(&mut self.home, fd, size)
     }
 
-    fn stat_at_out(&self) -> Stat {
+    /// The `filestat` at [`OUT`].
+    pub fn stat_at_out(&self) -> Stat {
         Stat {
             ino: self.u64_at(OUT + 8),
-            filetype: self.home.memory[OUT as usize + 16],
+            filetype: self.array_at::<1>(OUT + 16)[0],
             nlink: self.u64_at(OUT + 24),
             size: self.u64_at(OUT + 32),
             atim: self.u64_at(OUT + 40),
@@ -338,7 +382,7 @@ impl Guest {
     }
 
     /// `path_filestat_get`.
-    pub fn stat(&mut self, path: &str, follow: bool) -> Result<Stat> {
+    pub fn stat(&mut self, path: impl AsRef<[u8]>, follow: bool) -> Result<Stat> {
         let (path, len) = self.path(path);
         self.vfs
             .path_filestat_get(&mut self.home, ROOT, u32::from(follow), path, len, OUT)?;
@@ -346,27 +390,27 @@ impl Guest {
     }
 
     /// `path_create_directory`.
-    pub fn mkdir(&mut self, path: &str) -> Result<()> {
+    pub fn mkdir(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
         let (path, len) = self.path(path);
         self.vfs
             .path_create_directory(&mut self.home, ROOT, path, len)
     }
 
     /// `path_remove_directory`.
-    pub fn rmdir(&mut self, path: &str) -> Result<()> {
+    pub fn rmdir(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
         let (path, len) = self.path(path);
         self.vfs
             .path_remove_directory(&mut self.home, ROOT, path, len)
     }
 
     /// `path_unlink_file`.
-    pub fn unlink(&mut self, path: &str) -> Result<()> {
+    pub fn unlink(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
         let (path, len) = self.path(path);
         self.vfs.path_unlink_file(&mut self.home, ROOT, path, len)
     }
 
     /// `path_rename`.
-    pub fn rename(&mut self, old: &str, new: &str) -> Result<()> {
+    pub fn rename(&mut self, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> Result<()> {
         let (old, old_len) = self.path(old);
         let (new, new_len) = self.path2(new);
         self.vfs
@@ -374,7 +418,7 @@ impl Guest {
     }
 
     /// `path_link` that does not follow a symlink.
-    pub fn link(&mut self, old: &str, new: &str) -> Result<()> {
+    pub fn link(&mut self, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> Result<()> {
         let (old, old_len) = self.path(old);
         let (new, new_len) = self.path2(new);
         self.vfs
@@ -382,7 +426,7 @@ impl Guest {
     }
 
     /// `path_symlink`.
-    pub fn symlink(&mut self, target: &str, path: &str) -> Result<()> {
+    pub fn symlink(&mut self, target: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Result<()> {
         let (target, target_len) = self.path2(target);
         let (path, len) = self.path(path);
         self.vfs
@@ -390,7 +434,7 @@ impl Guest {
     }
 
     /// `path_readlink`.
-    pub fn readlink(&mut self, path: &str) -> Result<Vec<u8>> {
+    pub fn readlink(&mut self, path: impl AsRef<[u8]>) -> Result<Vec<u8>> {
         let (path, len) = self.path(path);
         self.vfs
             .path_readlink(&mut self.home, ROOT, path, len, BUFFER, 8192, OUT)?;
@@ -415,8 +459,8 @@ impl Guest {
             entries.push(Entry {
                 next: self.u64_at(at),
                 ino: self.u64_at(at + 8),
-                filetype: self.home.memory[at as usize + 20],
-                name: self.home.memory[at as usize + 24..][..name_len as usize].to_vec(),
+                filetype: self.array_at::<1>(at + 20)[0],
+                name: self.bytes_at(at + 24, name_len),
             });
             at += 24 + name_len;
         }
@@ -463,7 +507,7 @@ impl Guest {
     }
 
     /// A whole file.
-    pub fn contents(&mut self, path: &str) -> Result<Vec<u8>> {
+    pub fn contents(&mut self, path: impl AsRef<[u8]>) -> Result<Vec<u8>> {
         let fd = self.open(path, 0)?;
         let contents = self.read(fd, SIZE - BUFFER as usize);
         self.close(fd)?;
@@ -471,7 +515,7 @@ impl Guest {
     }
 
     /// Creates a file of these contents.
-    pub fn create(&mut self, path: &str, contents: &[u8]) -> Result<()> {
+    pub fn create(&mut self, path: impl AsRef<[u8]>, contents: &[u8]) -> Result<()> {
         let fd = self.open(path, 1 | 8)?;
         assert_eq!(self.write(fd, contents)?, contents.len() as u32);
         self.close(fd)
