@@ -87,10 +87,13 @@ impl Rights {
     ///
     /// Only reading and writing have to be asked for, as in wasmtime: programs
     /// open files with no more than these bits and then use every other call.
+    /// Except allocating, which wasmtime refuses: who expects it asks for it.
     pub fn of_file(asked: Rights) -> Rights {
         let mut rights = Rights::FILE;
-        if !asked.contains(Rights::FD_READ) {
-            rights = rights.without(Rights::FD_READ);
+        for opt_in in [Rights::FD_READ, Rights::FD_ALLOCATE] {
+            if !asked.contains(opt_in) {
+                rights = rights.without(opt_in);
+            }
         }
         if !asked.contains(Rights::FD_WRITE) {
             rights = rights.without(Rights::WRITING);
@@ -180,6 +183,8 @@ pub mod fdflags {
     pub const NONBLOCK: u32 = 4;
     pub const RSYNC: u32 = 8;
     pub const SYNC: u32 = 16;
+    /// Each write is to be waited for.
+    pub const SYNCED: u32 = DSYNC | RSYNC | SYNC;
     pub const ALL: u32 = 31;
 }
 

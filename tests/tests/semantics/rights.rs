@@ -37,3 +37,34 @@ fn rights_taken_away_stay_away_and_are_not_passed_on() {
         assert_eq!(name(&g.write(fd, b"x")), "BADF");
     });
 }
+
+#[test]
+fn allocating_and_sync_have_to_be_asked_for() {
+    const ALLOCATE: u64 = 1 << 8;
+    const SYNC: u64 = 1 << 4;
+    with(packed(), |g| {
+        for (rights, expected) in [
+            (READ, Err(Errno::BADF)),
+            (READ | ALLOCATE, Err(Errno::BADF)),
+            (READ | WRITE, Err(Errno::NOTSUP)),
+            (WRITE | ALLOCATE, Ok(())),
+            (ALL, Ok(())),
+        ] {
+            let fd = g.open_with(ROOT, 1, "file", 0, rights, ALL, 0).unwrap();
+            let allocated = g.vfs.fd_allocate(&mut g.home, fd, 0, 100);
+            assert_eq!(allocated, expected, "{rights:x}");
+        }
+        for flags in [2, 8, 16, 31] {
+            let opened = g.open_with(ROOT, 1, "new", CREAT, READ | WRITE, ALL, flags);
+            assert_eq!(name(&opened), "NOTSUP", "{flags}");
+            assert_eq!(
+                name(&g.stat("new", false)),
+                "NOENT",
+                "and nothing is created"
+            );
+            let fd = g.open_with(ROOT, 1, "file", 0, WRITE | SYNC, ALL, flags);
+            g.vfs.fd_fdstat_get(&mut g.home, fd.unwrap(), 64).unwrap();
+            assert_eq!(u32::from(g.home.memory[66]), flags);
+        }
+    });
+}

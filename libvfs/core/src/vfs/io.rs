@@ -217,8 +217,9 @@ impl Vfs<'_> {
     /// 1. `fd` is not open, or a directory                  → `BADF`
     /// 2. `len` is 0                                        → `INVAL`
     /// 3. `fd` is not open for writing                      → `BADF`
-    /// 4. the end would be past 2^63 - 1                    → `FBIG`
-    /// 5. memory is out                                     → `NOSPC`
+    /// 4. `FD_ALLOCATE` was not asked for when opening      → `NOTSUP`
+    /// 5. the end would be past 2^63 - 1                    → `FBIG`
+    /// 6. memory is out                                     → `NOSPC`
     ///
     /// Compare posix_fallocate().
     pub fn fd_allocate(
@@ -234,8 +235,9 @@ impl Vfs<'_> {
         match self.fds.get(fd)? {
             Descriptor::Host(_) | Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(_) if len == 0 => Err(Errno::INVAL),
+            Descriptor::File(file) if !file.rights.contains(Rights::FD_WRITE) => Err(Errno::BADF),
             Descriptor::File(file) if !file.rights.contains(Rights::FD_ALLOCATE) => {
-                Err(Errno::BADF)
+                Err(Errno::NOTSUP)
             }
             Descriptor::File(_) if offset.checked_add(len).is_none_or(|e| e > SIZE_MAX) => {
                 Err(Errno::FBIG)

@@ -73,15 +73,17 @@ impl Vfs<'_> {
     /// 2. `fd` is not open → `BADF`; no directory          → `NOTDIR`
     /// 3. `fd` lacks `PATH_OPEN`, `PATH_CREATE_FILE` for
     ///    `CREAT`, `PATH_FILESTAT_SET_SIZE` for `TRUNC`    → `NOTCAPABLE`
-    /// 4. `opened` is outside the memory                   → `FAULT`
-    /// 5. no number is free                                → `NFILE`, `NOMEM`;
+    /// 4. `DSYNC`, `RSYNC` or `SYNC`, and `FD_SYNC` is not
+    ///    asked for                                        → `NOTSUP`
+    /// 5. `opened` is outside the memory                   → `FAULT`
+    /// 6. no number is free                                → `NFILE`, `NOMEM`;
     ///    the path is outside the memory                   → `FAULT`
-    /// 6. the walk fails                                   → see [`resolve`]
-    /// 7. `CREAT` and a slash behind a name                → `ISDIR`
-    /// 8. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
+    /// 7. the walk fails                                   → see [`resolve`]
+    /// 8. `CREAT` and a slash behind a name                → `ISDIR`
+    /// 9. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
     ///    and no directory → `NOTDIR`; a symlink not to be followed → `LOOP`;
     ///    a directory with `CREAT`, `TRUNC` or for writing → `ISDIR`
-    /// 9. it does not exist: no `CREAT` → `NOENT`; then as
+    /// 10. it does not exist: no `CREAT` → `NOENT`; then as
     ///    [`Memfs::create`](crate::memfs::Memfs::create)
     ///
     /// Of `base` only reading and writing count, see [`Rights::of_file`]; a
@@ -119,6 +121,10 @@ impl Vfs<'_> {
             }
             Descriptor::Dir(dir) => (dir.ino, dir.inheriting),
         };
+        let synced = u32::from(options.flags) & fdflags::SYNCED != 0;
+        if synced && !options.rights.contains(Rights::FD_SYNC) {
+            return Err(Errno::NOTSUP);
+        }
         home.region(opened, 4)?;
         self.reserve_fd(home)?;
         let mut buffer = core::mem::take(&mut self.paths[0]);
@@ -149,7 +155,7 @@ impl Vfs<'_> {
         home.store_u32(opened, new)
     }
 
-    /// Steps 6 to 9 of [`Vfs::path_open`].
+    /// Steps 7 to 10 of [`Vfs::path_open`].
     fn find_or_create(
         &mut self,
         home: &mut impl Home,
