@@ -228,12 +228,12 @@ impl<V: Calls> Guest<V> {
     }
 
     /// Stores a path for a call; answers address and length.
-    pub fn path(&mut self, path: impl AsRef<[u8]>) -> (u32, u32) {
+    pub fn path(&mut self, path: &(impl AsRef<[u8]> + ?Sized)) -> (u32, u32) {
         self.put(PATH, path.as_ref())
     }
 
     /// Stores the second path of a call.
-    pub fn path2(&mut self, path: impl AsRef<[u8]>) -> (u32, u32) {
+    pub fn path2(&mut self, path: &(impl AsRef<[u8]> + ?Sized)) -> (u32, u32) {
         self.put(PATH2, path.as_ref())
     }
 
@@ -276,7 +276,7 @@ impl<V: Calls> Guest<V> {
     }
 
     /// `path_open` with all rights, but to write where a directory is asked for.
-    pub fn open(&mut self, path: impl AsRef<[u8]>, oflags: u32) -> Result<u32> {
+    pub fn open(&mut self, path: &(impl AsRef<[u8]> + ?Sized), oflags: u32) -> Result<u32> {
         let rights = if oflags & 2 == 0 {
             ALL
         } else {
@@ -291,7 +291,7 @@ impl<V: Calls> Guest<V> {
         &mut self,
         dir: u32,
         lookup: u32,
-        path: impl AsRef<[u8]>,
+        path: &(impl AsRef<[u8]> + ?Sized),
         oflags: u32,
         base: u64,
         inheriting: u64,
@@ -382,7 +382,7 @@ impl<V: Calls> Guest<V> {
     }
 
     /// `path_filestat_get`.
-    pub fn stat(&mut self, path: impl AsRef<[u8]>, follow: bool) -> Result<Stat> {
+    pub fn stat(&mut self, path: &(impl AsRef<[u8]> + ?Sized), follow: bool) -> Result<Stat> {
         let (path, len) = self.path(path);
         self.vfs
             .path_filestat_get(&mut self.home, ROOT, u32::from(follow), path, len, OUT)?;
@@ -390,27 +390,31 @@ impl<V: Calls> Guest<V> {
     }
 
     /// `path_create_directory`.
-    pub fn mkdir(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
+    pub fn mkdir(&mut self, path: &(impl AsRef<[u8]> + ?Sized)) -> Result<()> {
         let (path, len) = self.path(path);
         self.vfs
             .path_create_directory(&mut self.home, ROOT, path, len)
     }
 
     /// `path_remove_directory`.
-    pub fn rmdir(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
+    pub fn rmdir(&mut self, path: &(impl AsRef<[u8]> + ?Sized)) -> Result<()> {
         let (path, len) = self.path(path);
         self.vfs
             .path_remove_directory(&mut self.home, ROOT, path, len)
     }
 
     /// `path_unlink_file`.
-    pub fn unlink(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
+    pub fn unlink(&mut self, path: &(impl AsRef<[u8]> + ?Sized)) -> Result<()> {
         let (path, len) = self.path(path);
         self.vfs.path_unlink_file(&mut self.home, ROOT, path, len)
     }
 
     /// `path_rename`.
-    pub fn rename(&mut self, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> Result<()> {
+    pub fn rename(
+        &mut self,
+        old: &(impl AsRef<[u8]> + ?Sized),
+        new: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<()> {
         let (old, old_len) = self.path(old);
         let (new, new_len) = self.path2(new);
         self.vfs
@@ -418,7 +422,11 @@ impl<V: Calls> Guest<V> {
     }
 
     /// `path_link` that does not follow a symlink.
-    pub fn link(&mut self, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> Result<()> {
+    pub fn link(
+        &mut self,
+        old: &(impl AsRef<[u8]> + ?Sized),
+        new: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<()> {
         let (old, old_len) = self.path(old);
         let (new, new_len) = self.path2(new);
         self.vfs
@@ -426,7 +434,11 @@ impl<V: Calls> Guest<V> {
     }
 
     /// `path_symlink`.
-    pub fn symlink(&mut self, target: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Result<()> {
+    pub fn symlink(
+        &mut self,
+        target: &(impl AsRef<[u8]> + ?Sized),
+        path: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<()> {
         let (target, target_len) = self.path2(target);
         let (path, len) = self.path(path);
         self.vfs
@@ -434,7 +446,7 @@ impl<V: Calls> Guest<V> {
     }
 
     /// `path_readlink`.
-    pub fn readlink(&mut self, path: impl AsRef<[u8]>) -> Result<Vec<u8>> {
+    pub fn readlink(&mut self, path: &(impl AsRef<[u8]> + ?Sized)) -> Result<Vec<u8>> {
         let (path, len) = self.path(path);
         self.vfs
             .path_readlink(&mut self.home, ROOT, path, len, BUFFER, 8192, OUT)?;
@@ -507,7 +519,7 @@ impl<V: Calls> Guest<V> {
     }
 
     /// A whole file.
-    pub fn contents(&mut self, path: impl AsRef<[u8]>) -> Result<Vec<u8>> {
+    pub fn contents(&mut self, path: &(impl AsRef<[u8]> + ?Sized)) -> Result<Vec<u8>> {
         let fd = self.open(path, 0)?;
         let contents = self.read(fd, SIZE - BUFFER as usize);
         self.close(fd)?;
@@ -515,7 +527,7 @@ impl<V: Calls> Guest<V> {
     }
 
     /// Creates a file of these contents.
-    pub fn create(&mut self, path: impl AsRef<[u8]>, contents: &[u8]) -> Result<()> {
+    pub fn create(&mut self, path: &(impl AsRef<[u8]> + ?Sized), contents: &[u8]) -> Result<()> {
         let fd = self.open(path, 1 | 8)?;
         assert_eq!(self.write(fd, contents)?, contents.len() as u32);
         self.close(fd)
