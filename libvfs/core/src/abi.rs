@@ -44,6 +44,12 @@ impl Iovs {
         })
     }
 
+    /// How many bytes are still to come.
+    #[inline]
+    pub fn left(&self) -> u32 {
+        self.left
+    }
+
     /// The next buffer that is not empty.
     ///
     /// The array is read again here, and an earlier buffer may have been the

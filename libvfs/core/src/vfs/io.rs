@@ -21,6 +21,9 @@ fn read_at(
 ) -> Result<u32> {
     let image = fs.image();
     let (data, marks) = fs.file_mut(file.ino)?;
+    if iovs.left() != 0 {
+        marks.add(Marks::ATIM);
+    }
     let mut total = 0;
     while let Some(mut to) = iovs.next(home) {
         for piece in data.pieces(image, offset, u64::from(to.len())) {
@@ -43,9 +46,6 @@ fn read_at(
         if !to.is_empty() {
             break;
         }
-    }
-    if total != 0 {
-        marks.add(Marks::ATIM);
     }
     Ok(total)
 }
@@ -97,6 +97,7 @@ impl Vfs<'_> {
     /// 2. too many buffers                                  → `INVAL`
     /// 3. a pointer outside the memory                      → `FAULT`
     /// 4. buffers of together 2^31 bytes                    → `INVAL`
+    /// 5. the last byte would be past 2^63 - 1              → `INVAL`
     ///
     /// 0 at or past the end. Linux would answer `ISDIR` to a directory; wasmtime
     /// does not. Compare fs/read_write.c:vfs_read().
@@ -113,7 +114,7 @@ impl Vfs<'_> {
             Descriptor::Host(host) => home.fd_read(*host, iovs, iovs_len, nread),
             Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
-                let iovs = readable(home, file, iovs, iovs_len, nread)?;
+                let iovs = readable(home, file, iovs, iovs_len, file.offset, nread)?;
                 let len = read_at(&mut self.fs, home, file, iovs, file.offset)?;
                 file.offset += u64::from(len);
                 home.store_u32(nread, len)
@@ -122,7 +123,7 @@ impl Vfs<'_> {
     }
 
     /// Reads from `offset` on; the descriptor's own stays. Checked as
-    /// [`Vfs::fd_read`]; an offset of 2^63 or more → `INVAL`.
+    /// [`Vfs::fd_read`].
     pub fn fd_pread(
         &mut self,
         home: &mut impl Home,
@@ -138,10 +139,7 @@ impl Vfs<'_> {
         match self.fds.get(fd)? {
             Descriptor::Dir(_) | Descriptor::Host(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
-                let iovs = readable(home, file, iovs, iovs_len, nread)?;
-                if offset > SIZE_MAX {
-                    return Err(Errno::INVAL);
-                }
+                let iovs = readable(home, file, iovs, iovs_len, offset, nread)?;
                 let len = read_at(&mut self.fs, home, file, iovs, offset)?;
                 home.store_u32(nread, len)
             }
@@ -155,7 +153,8 @@ impl Vfs<'_> {
     /// 2. too many buffers                                  → `INVAL`
     /// 3. a pointer outside the memory                      → `FAULT`
     /// 4. buffers of together 2^31 bytes                    → `INVAL`
-    /// 5. the end would be past 2^63 - 1                    → `FBIG`
+    /// 5. the last byte would be past 2^63 - 1              → `INVAL`;
+    ///    only with `APPEND` at the end                     → `FBIG`
     /// 6. memory is out before the first byte               → `NOSPC`
     ///
     /// Compare fs/read_write.c:vfs_write().
@@ -172,7 +171,7 @@ impl Vfs<'_> {
             Descriptor::Host(host) => home.fd_write(*host, iovs, iovs_len, nwritten),
             Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
-                let iovs = writable(home, file, iovs, iovs_len, nwritten)?;
+                let iovs = writable(home, file, iovs, iovs_len, file.offset, nwritten)?;
                 let offset = write_offset(&self.fs, file, file.offset)?;
                 let len = write_at(&mut self.fs, home, file, iovs, offset)?;
                 if len != 0 {
@@ -185,7 +184,7 @@ impl Vfs<'_> {
 
     /// Writes at `offset`, or at the end with `APPEND` (POSIX asks for `offset`
     /// even then; Linux and wasmtime append); the descriptor's own stays.
-    /// Checked as [`Vfs::fd_write`]; an offset of 2^63 or more → `INVAL`.
+    /// Checked as [`Vfs::fd_write`].
     pub fn fd_pwrite(
         &mut self,
         home: &mut impl Home,
@@ -201,10 +200,7 @@ impl Vfs<'_> {
         match self.fds.get(fd)? {
             Descriptor::Host(_) | Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
-                let iovs = writable(home, file, iovs, iovs_len, nwritten)?;
-                if offset > SIZE_MAX {
-                    return Err(Errno::INVAL);
-                }
+                let iovs = writable(home, file, iovs, iovs_len, offset, nwritten)?;
                 let offset = write_offset(&self.fs, file, offset)?;
                 let len = write_at(&mut self.fs, home, file, iovs, offset)?;
                 home.store_u32(nwritten, len)
@@ -215,7 +211,7 @@ impl Vfs<'_> {
     /// Makes sure that `offset..offset + len` exists and has its memory.
     ///
     /// 1. `fd` is not open, or a directory                  → `BADF`
-    /// 2. `len` is 0                                        → `INVAL`
+    /// 2. `len` is 0, or it or `offset` is 2^63 or more     → `INVAL`
     /// 3. `fd` is not open for writing                      → `BADF`
     /// 4. `FD_ALLOCATE` was not asked for when opening      → `NOTSUP`
     /// 5. the end would be past 2^63 - 1                    → `FBIG`
@@ -234,14 +230,12 @@ impl Vfs<'_> {
         }
         match self.fds.get(fd)? {
             Descriptor::Host(_) | Descriptor::Dir(_) => Err(Errno::BADF),
-            Descriptor::File(_) if len == 0 => Err(Errno::INVAL),
+            Descriptor::File(_) if len == 0 || len.max(offset) > SIZE_MAX => Err(Errno::INVAL),
             Descriptor::File(file) if !file.rights.contains(Rights::FD_WRITE) => Err(Errno::BADF),
             Descriptor::File(file) if !file.rights.contains(Rights::FD_ALLOCATE) => {
                 Err(Errno::NOTSUP)
             }
-            Descriptor::File(_) if offset.checked_add(len).is_none_or(|e| e > SIZE_MAX) => {
-                Err(Errno::FBIG)
-            }
+            Descriptor::File(_) if offset + len > SIZE_MAX => Err(Errno::FBIG),
             Descriptor::File(file) => {
                 let image = self.fs.image();
                 let (data, marks) = self.fs.file_mut(file.ino)?;
@@ -253,7 +247,8 @@ impl Vfs<'_> {
     }
 
     /// Takes note of how the file will be used, which changes nothing here.
-    /// Unknown advice → `INVAL`, a directory → `BADF`.
+    /// Unknown advice or a length of 2^63 or more → `INVAL`, a directory →
+    /// `BADF`.
     pub fn fd_advise(
         &mut self,
         home: &mut impl Home,
@@ -271,7 +266,7 @@ impl Vfs<'_> {
                 Err(Errno::NOTCAPABLE)
             }
             // NORMAL, SEQUENTIAL, RANDOM, WILLNEED, DONTNEED, NOREUSE.
-            Descriptor::File(_) if advice > 5 => Err(Errno::INVAL),
+            Descriptor::File(_) if advice > 5 || len > SIZE_MAX => Err(Errno::INVAL),
             Descriptor::File(_) => Ok(()),
         }
     }
@@ -309,24 +304,46 @@ impl Vfs<'_> {
     }
 }
 
-/// Checks a read and its pointers.
+/// Checks a read at `offset` and its pointers.
 #[inline]
-fn readable(home: &impl Home, file: &File, iovs: u32, iovs_len: u32, nread: u32) -> Result<Iovs> {
+fn readable(
+    home: &impl Home,
+    file: &File,
+    iovs: u32,
+    iovs_len: u32,
+    offset: u64,
+    nread: u32,
+) -> Result<Iovs> {
     if !file.rights.contains(Rights::FD_READ) {
         return Err(Errno::BADF);
     }
-    let iovs = Iovs::new(home, iovs, iovs_len)?;
-    home.region(nread, 4)?;
-    Ok(iovs)
+    buffers(home, iovs, iovs_len, offset, nread)
 }
 
-/// Checks a write and its pointers.
+/// Checks a write at `offset` and its pointers.
 #[inline]
-fn writable(home: &impl Home, file: &File, iovs: u32, iovs_len: u32, out: u32) -> Result<Iovs> {
+fn writable(
+    home: &impl Home,
+    file: &File,
+    iovs: u32,
+    iovs_len: u32,
+    offset: u64,
+    nwritten: u32,
+) -> Result<Iovs> {
     if !file.rights.contains(Rights::FD_WRITE) {
         return Err(Errno::BADF);
     }
+    buffers(home, iovs, iovs_len, offset, nwritten)
+}
+
+/// The buffers of a call that moves bytes at `offset` and counts them at `out`.
+/// Compare fs/read_write.c:rw_verify_area().
+#[inline]
+fn buffers(home: &impl Home, iovs: u32, iovs_len: u32, offset: u64, out: u32) -> Result<Iovs> {
     let iovs = Iovs::new(home, iovs, iovs_len)?;
     home.region(out, 4)?;
+    if offset > SIZE_MAX - u64::from(iovs.left()) {
+        return Err(Errno::INVAL);
+    }
     Ok(iovs)
 }
