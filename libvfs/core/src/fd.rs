@@ -94,7 +94,7 @@ impl<'i> FdTable<'i> {
         }
     }
 
-    /// Makes sure that the next [`insert`](FdTable::insert) succeeds. `NFILE`
+    /// Makes sure that the next [`insert`](FdTable::insert) succeeds. `MFILE`
     /// at [`FDS_MAX`], `NOMEM` when memory is out.
     pub fn reserve(&mut self) -> Result<()> {
         let free = self.next_free();
@@ -102,7 +102,7 @@ impl<'i> FdTable<'i> {
             return Ok(());
         }
         if free >= FDS_MAX {
-            return Err(Errno::NFILE);
+            return Err(Errno::MFILE);
         }
         self.slots.try_reserve(1).map_err(|_| Errno::NOMEM)
     }
@@ -119,14 +119,14 @@ impl<'i> FdTable<'i> {
         free as u32
     }
 
-    /// Enters `descriptors` behind all numbers that were ever used. `NFILE`,
+    /// Enters `descriptors` behind all numbers that were ever used. `MFILE`,
     /// `NOMEM`, and then none of them.
     pub fn append(
         &mut self,
         descriptors: impl ExactSizeIterator<Item = Descriptor<'i>>,
     ) -> Result<()> {
         if self.slots.len() + descriptors.len() > FDS_MAX {
-            return Err(Errno::NFILE);
+            return Err(Errno::MFILE);
         }
         self.slots
             .try_reserve(descriptors.len())

@@ -76,7 +76,7 @@ impl Vfs<'_> {
     /// 4. `DSYNC`, `RSYNC` or `SYNC`, and `FD_SYNC` is not
     ///    asked for                                        → `NOTSUP`
     /// 5. `opened` is outside the memory                   → `FAULT`
-    /// 6. no number is free                                → `NFILE`, `NOMEM`;
+    /// 6. no number is free                                → `MFILE`, `NOMEM`;
     ///    the path is outside the memory                   → `FAULT`
     /// 7. the walk fails                                   → see [`resolve`]
     /// 8. `CREAT` and a slash behind a name                → `ISDIR`
