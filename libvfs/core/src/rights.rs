@@ -88,8 +88,12 @@ impl Rights {
     /// Only reading and writing have to be asked for, as in wasmtime: programs
     /// open files with no more than these bits and then use every other call.
     /// Except allocating, which wasmtime refuses: who expects it asks for it.
-    pub fn of_file(asked: Rights) -> Rights {
+    /// Who asks for neither reads, as `O_RDONLY` is no bit either.
+    pub fn of_file(mut asked: Rights) -> Rights {
         let mut rights = Rights::FILE;
+        if !asked.contains(Rights::FD_WRITE) {
+            asked = asked.with(Rights::FD_READ);
+        }
         for opt_in in [Rights::FD_READ, Rights::FD_ALLOCATE] {
             if !asked.contains(opt_in) {
                 rights = rights.without(opt_in);
