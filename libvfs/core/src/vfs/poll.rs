@@ -92,7 +92,8 @@ impl Vfs<'_> {
     /// As in wasmtime, a bad descriptor fails the call, and nobody waits. One
     /// that lacks `POLL_FD_READWRITE` is answered by an event with `NOTCAPABLE`.
     /// A packed file is always ready: to read with the bytes left before its
-    /// end, to write with one.
+    /// end, to write with one. The host is asked for its descriptors and the
+    /// clocks, or a clock would never be heard beside a file.
     pub fn poll_oneoff(
         &mut self,
         home: &mut impl Home,
@@ -114,9 +115,8 @@ impl Vfs<'_> {
             let at = subscriptions + index * SUBSCRIPTION;
             all.push(self.subscription(home, at)?);
         }
-        let ours = |s: &Subscription| matches!(s.source, Source::Ours(_));
-        let hosts = |s: &Subscription| matches!(s.source, Source::Host(_));
-        let mut occurred = if all.iter().any(hosts) || !all.iter().any(ours) {
+        let hosts = |s: &Subscription| !matches!(s.source, Source::Ours(_));
+        let mut occurred = if all.iter().any(hosts) {
             ask_host(home, &all, subscriptions, events, nevents)?
         } else {
             Vec::new()
