@@ -53,6 +53,19 @@ fn unreachable_host(_: &mut Native, name: &str, _: &[u64]) -> Result<()> {
     }
 }
 
+impl Native {
+    /// A memory of `size` bytes, and a host whose descriptors are stdio and
+    /// which nothing may reach.
+    pub fn new(size: usize) -> Native {
+        Native {
+            memory: vec![0; size],
+            seconds: 1_000_000,
+            open: vec![0, 1, 2],
+            host: unreachable_host,
+        }
+    }
+}
+
 impl Memory for Native {
     fn load(&self, at: u32, to: &mut [u8]) {
         to.copy_from_slice(&self.memory[at as usize..][..to.len()]);
@@ -210,12 +223,7 @@ impl Guest {
         let image = Image::open(packed.tables).unwrap();
         Guest {
             vfs: Vfs::mount(&image, packed.data, host_dirs).unwrap(),
-            home: Native {
-                memory: vec![0; SIZE],
-                seconds: 1_000_000,
-                open: vec![0, 1, 2],
-                host: unreachable_host,
-            },
+            home: Native::new(SIZE),
         }
     }
 }

@@ -29,3 +29,13 @@ fn calls() {
 fn image() {
     replay("image", fuzz::image);
 }
+
+#[test]
+fn paths() {
+    replay("paths", fuzz::paths);
+}
+
+#[test]
+fn roundtrip() {
+    replay("roundtrip", fuzz::roundtrip);
+}

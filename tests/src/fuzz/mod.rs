@@ -1,12 +1,18 @@
 //! What the fuzzers do with their bytes. The same functions replay what they
 //! found as ordinary tests.
 
+mod model;
+mod paths;
+mod roundtrip;
+
 use std::sync::LazyLock;
 
-use monaka_vfs_core::image::{Dump, Image, NodeId};
-use monaka_vfs_core::memfs::Memfs;
+use monaka_vfs_core::image::NodeId;
 use monaka_vfs_core::witx::Hook;
 use monaka_vfs_core::{Errno, for_each_hook};
+
+pub use self::paths::paths;
+pub use self::roundtrip::{image, roundtrip};
 
 use crate::native::{self, Guest, Packed};
 
@@ -138,27 +144,4 @@ pub fn calls(bytes: &[u8]) {
         let _ = call(&mut guest, usize::from(call_bytes[0]) % CALLS, &integers);
         guest.vfs.check_invariants();
     }
-}
-
-/// Invariants under test: opening hostile tables never panics; what was opened
-/// can be walked, dumped, mounted, and turned into a tree that gives the same
-/// image again.
-pub fn image(bytes: &[u8]) {
-    let Ok(image) = Image::open(bytes) else {
-        return;
-    };
-    assert_eq!(image.tables_len() as usize, bytes.len());
-    let _ = Dump(image).to_string();
-    if image.data_len() <= 1 << 20 {
-        let data = vec![0; image.data_len() as usize];
-        let fs = Memfs::mount(&image, &data).expect("a checked image can be mounted");
-        fs.check_invariants();
-        assert_eq!(fs.inodes().count(), image.inodes() as usize);
-    }
-    let tree = image.to_tree(|start, size| (start, size)).validate();
-    let tree = tree.expect("a checked image is a valid tree");
-    let written = monaka_vfs_core::image::write(&tree).expect("and can be written");
-    let again = Image::open(&written.tables).expect("and read again");
-    assert_eq!(again.inodes(), image.inodes());
-    assert_eq!(again.dirents_len(), image.dirents_len());
 }
