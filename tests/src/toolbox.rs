@@ -92,6 +92,9 @@ pub enum Program {
     Reactor(&'static str),
     /// `tests/benches/programs/NAME`
     Bench(&'static str),
+    /// A source, by its path from here, that needs a library of
+    /// `tools/build-library`.
+    Using(&'static str, &'static str),
 }
 
 impl Program {
@@ -100,8 +103,10 @@ impl Program {
         let (Program::Example(name)
         | Program::Test(name)
         | Program::Reactor(name)
-        | Program::Bench(name)) = self;
-        name.split('.').next().unwrap_or(name)
+        | Program::Bench(name)
+        | Program::Using(name, _)) = self;
+        let file = name.rsplit('/').next().unwrap_or(name);
+        file.split('.').next().unwrap_or(file)
     }
 
     /// Compiles it, unless that was done before; answers the module's path.
@@ -142,6 +147,11 @@ impl Program {
             Linked::Last => command.arg(source).arg(library()),
             Linked::First => command.arg(library()).arg(source),
         };
+        if let Program::Using(_, library) = self {
+            let mut build = tool("build-library");
+            build.args([library, libc.name(), opt.flag()]);
+            command.args(finish(&mut build, "").expect_success().stdout.lines());
+        }
         command.arg("-o").arg(out);
         command
     }
@@ -153,6 +163,7 @@ impl Program {
                 root().join("tests/programs").join(name)
             }
             Program::Bench(name) => root().join("tests/benches/programs").join(name),
+            Program::Using(path, _) => root().join(path),
         }
     }
 
@@ -165,6 +176,9 @@ impl Program {
             "tests/programs/tree.h",
             "tools/wasi-cc",
             "tools/build-example",
+            "tools/build-library",
+            "tests/programs/lua/all.c",
+            "tests/programs/lua/setjmp.c",
             "tools/fetch",
             "tools/subjects/Cargo.lock",
             "tools/subjects/python.txt",
