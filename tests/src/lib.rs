@@ -3,5 +3,6 @@
 pub mod calls;
 pub mod fuzz;
 pub mod native;
+pub mod scarce;
 pub mod toolbox;
 pub mod tree;

@@ -5,115 +5,240 @@
 //! or succeed, the file system must be whole, and an operation that failed must
 //! have changed nothing a program could see.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use monaka_tests::native::{self, Guest};
-use monaka_vfs_core::Errno;
-use monaka_vfs_core::image::NodeId;
-
-thread_local! {
-    /// How many allocations still succeed; `None` while nothing fails.
-    static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
-struct Failing;
+use monaka_tests::native::{self, Guest, OUT, ROOT};
+use monaka_tests::scarce::{Scarce, refused, starved};
+use monaka_vfs_core::image::{Image, NodeId};
+use monaka_vfs_core::{Errno, Vfs, for_each_hook};
 
 #[global_allocator]
-static ALLOCATOR: Failing = Failing;
+static ALLOCATOR: Scarce = Scarce;
 
-/// Whether the next allocation may succeed.
-fn granted() -> bool {
-    LEFT.with(|left| match left.get() {
-        None => true,
-        Some(0) => false,
-        Some(n) => {
-            left.set(Some(n - 1));
-            true
-        }
-    })
-}
-
-// SAFETY: all blocks are the system allocator's; refusing is always allowed.
-unsafe impl GlobalAlloc for Failing {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !granted() {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if size > layout.size() && !granted() {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
-/// Runs `body` with the allocation after `n` others and all later ones failing.
-fn starved<T>(n: usize, body: impl FnOnce() -> T) -> T {
-    LEFT.with(|left| left.set(Some(n)));
-    let outcome = body();
-    LEFT.with(|left| left.set(None));
-    outcome
-}
-
-type Operation = (&'static str, fn(&mut Guest, u32) -> Result<(), Errno>);
+/// The call under test, what it does, and how. It must allocate nothing of its own
+/// accord: what a test helper allocates fails, too.
+type Operation = (
+    &'static str,
+    &'static str,
+    fn(&mut Guest, u32) -> Result<(), Errno>,
+);
 
 /// Operations on a [`guest`] and its open file.
 const OPERATIONS: &[Operation] = &[
-    ("create a file", |g, _| g.open("new", 1).map(drop)),
-    ("open a file", |g, _| g.open("packed", 0).map(drop)),
-    ("open through a link", |g, _| {
-        g.open("dir/link", 0).map(drop)
+    ("fd_advise", "advise", |g, fd| {
+        g.vfs.fd_advise(&mut g.home, fd, 0, 0, 0)
     }),
-    ("create in a large directory", |g, _| {
-        g.open("large/new", 1).map(drop)
-    }),
-    ("create the ninth entry", |g, _| {
-        g.open("eight/new", 1).map(drop)
-    }),
-    ("mkdir", |g, _| g.mkdir("dir/new")),
-    ("symlink", |g, _| g.symlink("a/long/target", "dir/new")),
-    ("link", |g, _| g.link("packed", "large/link")),
-    ("rename", |g, _| g.rename("packed", "large/renamed")),
-    ("rename over", |g, _| g.rename("packed", "large/f0")),
-    ("rename a directory", |g, _| g.rename("dir", "eight/dir")),
-    ("unlink", |g, _| g.unlink("large/f5")),
-    ("copy up", |g, fd| g.pwrite(fd, b"x", 70_000).map(drop)),
-    ("copy up across chunks", |g, fd| {
-        g.pwrite(fd, &[7; 9000], 61_000).map(drop)
-    }),
-    ("append", |g, fd| {
-        g.pwrite(fd, &[7; 5000], 200_000).map(drop)
-    }),
-    ("write behind a gap", |g, fd| {
-        g.pwrite(fd, b"x", 1_000_000).map(drop)
-    }),
-    ("allocate", |g, fd| {
+    ("fd_allocate", "allocate", |g, fd| {
         g.vfs.fd_allocate(&mut g.home, fd, 1000, 300_000)
     }),
-    ("truncate", |g, fd| g.set_size(fd, 100_001)),
-    ("truncate to nothing", |g, fd| g.set_size(fd, 0)),
-    ("close", |g, fd| g.close(fd)),
-    ("readdir", |g, _| {
-        g.vfs.fd_readdir(&mut g.home, 3, 65536, 4096, 0, 64)
+    ("fd_allocate", "allocate behind a gap", |g, fd| {
+        g.vfs.fd_allocate(&mut g.home, fd, 1_000_000, 70_000)
     }),
-    ("poll", |g, fd| {
-        g.home.memory[65536 + 8] = 1;
-        g.home.memory[65536 + 16] = fd as u8;
-        g.vfs.poll_oneoff(&mut g.home, 65536, 70_000, 1, 64)
+    ("fd_close", "close", |g, fd| g.close(fd)),
+    ("fd_datasync", "datasync", |g, fd| {
+        g.vfs.fd_datasync(&mut g.home, fd)
+    }),
+    ("fd_fdstat_get", "fdstat", |g, fd| {
+        g.vfs.fd_fdstat_get(&mut g.home, fd, OUT)
+    }),
+    ("fd_fdstat_set_flags", "set flags", |g, fd| {
+        g.vfs.fd_fdstat_set_flags(&mut g.home, fd, 1)
+    }),
+    ("fd_fdstat_set_rights", "narrow the rights", |g, fd| {
+        g.vfs.fd_fdstat_set_rights(&mut g.home, fd, 2, 0)
+    }),
+    ("fd_filestat_get", "stat of a descriptor", |g, fd| {
+        g.fstat(fd).map(drop)
+    }),
+    ("fd_filestat_set_size", "truncate", |g, fd| {
+        g.set_size(fd, 100_001)
+    }),
+    ("fd_filestat_set_size", "truncate to nothing", |g, fd| {
+        g.set_size(fd, 0)
+    }),
+    ("fd_filestat_set_size", "grow", |g, fd| {
+        g.set_size(fd, 1 << 40)
+    }),
+    ("fd_filestat_set_times", "set times", |g, fd| {
+        g.vfs.fd_filestat_set_times(&mut g.home, fd, 1, 2, 5)
+    }),
+    ("fd_pread", "pread", |g, fd| {
+        let (iovs, count) = iovs(g);
+        g.vfs.fd_pread(&mut g.home, fd, iovs, count, 65_000, OUT)
+    }),
+    ("fd_prestat_get", "prestat", |g, _| {
+        g.vfs.fd_prestat_get(&mut g.home, ROOT, OUT)
+    }),
+    ("fd_prestat_dir_name", "name of a preopen", |g, _| {
+        g.vfs.fd_prestat_dir_name(&mut g.home, ROOT, OUT, 1)
+    }),
+    ("fd_pwrite", "copy up", |g, fd| {
+        g.pwrite(fd, b"x", 70_000).map(drop)
+    }),
+    ("fd_pwrite", "copy up the middle of three", |g, fd| {
+        g.pwrite(fd, b"x", 65_536 + 5).map(drop)
+    }),
+    ("fd_pwrite", "append", |g, fd| {
+        g.pwrite(fd, &[7; 5000], 200_000).map(drop)
+    }),
+    ("fd_pwrite", "write behind a gap", |g, fd| {
+        g.pwrite(fd, b"x", 1_000_000).map(drop)
+    }),
+    ("fd_read", "read", |g, fd| {
+        let (iovs, count) = iovs(g);
+        g.vfs.fd_read(&mut g.home, fd, iovs, count, OUT)
+    }),
+    ("fd_readdir", "list", |g, _| {
+        g.vfs.fd_readdir(&mut g.home, ROOT, 65536, 4096, 0, OUT)
+    }),
+    ("fd_renumber", "renumber", |g, fd| {
+        g.vfs.fd_renumber(&mut g.home, fd, 2)
+    }),
+    ("fd_seek", "seek", |g, fd| g.seek(fd, 7, 0).map(drop)),
+    ("fd_sync", "sync", |g, fd| g.vfs.fd_sync(&mut g.home, fd)),
+    ("fd_tell", "tell", |g, fd| {
+        g.vfs.fd_tell(&mut g.home, fd, OUT)
+    }),
+    ("fd_write", "overwrite the start", |g, fd| {
+        g.write(fd, b"x").map(drop)
+    }),
+    ("path_create_directory", "mkdir", |g, _| g.mkdir("dir/new")),
+    (
+        "path_create_directory",
+        "mkdir at the linear limit",
+        |g, _| g.mkdir("eight/new"),
+    ),
+    ("path_filestat_get", "stat", |g, _| {
+        g.stat("dir/link", true).map(drop)
+    }),
+    ("path_filestat_set_times", "set times of a path", |g, _| {
+        let (path, len) = g.path("dir/link");
+        g.vfs
+            .path_filestat_set_times(&mut g.home, ROOT, 1, path, len, 1, 2, 5)
+    }),
+    ("path_link", "link", |g, _| g.link("packed", "large/link")),
+    ("path_link", "link at the linear limit", |g, _| {
+        g.link("packed", "eight/link")
+    }),
+    ("path_open", "create a file", |g, _| {
+        g.open("new", 1).map(drop)
+    }),
+    ("path_open", "open a file", |g, _| {
+        g.open("packed", 0).map(drop)
+    }),
+    ("path_open", "open through a link", |g, _| {
+        g.open("dir/link", 0).map(drop)
+    }),
+    ("path_open", "open a directory", |g, _| {
+        g.open("large", 2).map(drop)
+    }),
+    (
+        "path_open",
+        "open more than the table has room for",
+        |g, _| (0..20).try_for_each(|_| g.open("packed", 0).map(drop)),
+    ),
+    ("path_open", "create in a large directory", |g, _| {
+        g.open("large/new", 1).map(drop)
+    }),
+    ("path_open", "create the ninth entry", |g, _| {
+        g.open("eight/new", 1).map(drop)
+    }),
+    ("path_readlink", "read a link", |g, _| {
+        let (path, len) = g.path("dir/link");
+        g.vfs
+            .path_readlink(&mut g.home, ROOT, path, len, 65536, 100, OUT)
+    }),
+    ("path_remove_directory", "rmdir", |g, _| g.rmdir("none")),
+    ("path_rename", "rename", |g, _| {
+        g.rename("packed", "large/renamed")
+    }),
+    ("path_rename", "rename in the same directory", |g, _| {
+        g.rename("large/f1", "large/renamed")
+    }),
+    ("path_rename", "rename over", |g, _| {
+        g.rename("packed", "large/f0")
+    }),
+    ("path_rename", "rename a directory", |g, _| {
+        g.rename("dir", "eight/dir")
+    }),
+    ("path_rename", "rename a directory over one", |g, _| {
+        g.rename("dir", "none")
+    }),
+    ("path_symlink", "symlink", |g, _| {
+        g.symlink("a/long/target", "dir/new")
+    }),
+    ("path_symlink", "symlink with the longest target", |g, _| {
+        g.symlink(&[b't'; 4095], "dir/new")
+    }),
+    ("path_unlink_file", "unlink", |g, _| g.unlink("large/f5")),
+    ("path_unlink_file", "unlink by a long path", |g, _| {
+        let mut path = [b'/'; 4000];
+        path[..5].copy_from_slice(b"large");
+        path[3998..].copy_from_slice(b"f5");
+        g.unlink(&path)
+    }),
+    ("poll_oneoff", "poll", |g, fd| {
+        for at in [65536, 65536 + 48] {
+            g.home.memory[at + 8] = 1;
+            g.home.memory[at + 16] = fd as u8;
+        }
+        g.vfs.poll_oneoff(&mut g.home, 65536, 70_000, 2, OUT)
+    }),
+    ("sock_accept", "accept on no socket", |g, fd| {
+        no_socket(g.vfs.sock_accept(&mut g.home, fd, 0, OUT))
+    }),
+    ("sock_recv", "receive on no socket", |g, fd| {
+        no_socket(g.vfs.sock_recv(&mut g.home, fd, 0, 0, 0, OUT, OUT))
+    }),
+    ("sock_send", "send on no socket", |g, fd| {
+        no_socket(g.vfs.sock_send(&mut g.home, fd, 0, 0, 0, OUT))
+    }),
+    ("sock_shutdown", "shut no socket down", |g, fd| {
+        no_socket(g.vfs.sock_shutdown(&mut g.home, fd, 0))
     }),
 ];
+
+/// What needs memory; all else must work when there is none left, so that a
+/// program can always read, close and make room.
+const NEED: &[&str] = &[
+    "allocate",
+    "allocate behind a gap",
+    "append",
+    "copy up",
+    "copy up the middle of three",
+    "create a file",
+    "create in a large directory",
+    "create the ninth entry",
+    "link",
+    "link at the linear limit",
+    "mkdir",
+    "mkdir at the linear limit",
+    "open more than the table has room for",
+    "overwrite the start",
+    "poll",
+    "rename",
+    "rename a directory",
+    "rename in the same directory",
+    "symlink",
+    "symlink with the longest target",
+    "write behind a gap",
+];
+
+fn no_socket(outcome: Result<(), Errno>) -> Result<(), Errno> {
+    assert_eq!(outcome, Err(Errno::NOTSOCK));
+    Ok(())
+}
+
+/// Three buffers of 1,000, 0 and 70,000 bytes.
+fn iovs(guest: &mut Guest) -> (u32, u32) {
+    for (at, word) in (256..)
+        .step_by(4)
+        .zip([65_536u32, 1000, 0, 0, 100_000, 70_000])
+    {
+        guest.put(at, &word.to_le_bytes());
+    }
+    (256, 3)
+}
 
 fn guest() -> (Guest, u32) {
     let contents: Vec<u8> = (0..200_000u32).map(|i| i as u8).collect();
@@ -133,6 +258,7 @@ fn guest() -> (Guest, u32) {
             }
         }
     }));
+    guest.mkdir("none").unwrap();
     let fd = guest.open("packed", 0).unwrap();
     (guest, fd)
 }
@@ -163,24 +289,38 @@ fn seen(guest: &mut Guest) -> BTreeMap<String, (u8, u64, Vec<u8>)> {
     out
 }
 
+macro_rules! names {
+    ($($name:ident($($arg:ident: $ty:ident),*);)*) => {
+        /// All calls that carry a descriptor.
+        const CALLS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+for_each_hook!(names);
+
+#[test]
+fn every_call_is_among_the_operations() {
+    for call in CALLS {
+        let tried = OPERATIONS.iter().any(|(tried, ..)| tried == call);
+        assert!(tried, "{call} is missing in OPERATIONS");
+    }
+}
+
 #[test]
 fn memory_may_run_out_at_every_point() {
     let before = seen(&mut guest().0);
-    let mut need_none = Vec::new();
-    for (what, operation) in OPERATIONS {
-        let mut failures = 0;
+    let mut need = Vec::new();
+    for (_, what, operation) in OPERATIONS {
         for n in 0.. {
             let (mut guest, fd) = guest();
             let outcome = starved(n, || operation(&mut guest, fd));
+            let refused = refused();
             guest.vfs.check_invariants();
             let after = seen(&mut guest);
             guest.vfs.check_invariants();
             match outcome {
-                // More memory than it wants changes nothing any more.
-                Ok(()) if n > 20 => break,
-                Ok(()) => {}
+                Ok(()) => assert_eq!(refused, 0, "{what} ignores that memory is out"),
                 Err(errno) => {
-                    failures += 1;
+                    need.push(*what);
                     let full = matches!(errno, Errno::NOSPC | Errno::NOMEM);
                     assert!(full, "{what} with {n} allocations: {errno:?}");
                     if after != before {
@@ -193,21 +333,14 @@ fn memory_may_run_out_at_every_point() {
                     }
                 }
             }
-        }
-        if failures == 0 {
-            need_none.push(*what);
+            if refused == 0 {
+                break;
+            }
         }
     }
-    let expected = [
-        "open a file",
-        "open through a link",
-        "unlink",
-        "truncate",
-        "truncate to nothing",
-        "close",
-        "readdir",
-    ];
-    assert_eq!(need_none, expected, "so that one can always make room");
+    need.sort_unstable();
+    need.dedup();
+    assert_eq!(need, NEED);
 }
 
 #[test]
@@ -227,19 +360,165 @@ fn renaming_in_a_directory_with_gaps_keeps_its_room() {
     }
 }
 
+/// A write that crosses chunks and buffers, at every point at which memory may
+/// run out in it: `fd`'s file is as if the answered length was all that the program
+/// asked for.
+fn write_runs_out(what: &str, offset: u64, open: fn(&mut Guest, u32) -> u32) {
+    const LENS: [u32; 3] = [1000, 150_000, 149_000];
+    let mut partial = 0;
+    for n in 0.. {
+        let (mut guest, packed) = guest();
+        let fd = open(&mut guest, packed);
+        let size = guest.fstat(fd).unwrap().size;
+        let mut expected = guest.pread(fd, 2_000_000, 0).unwrap();
+        let mut at = 100_000;
+        for (iov, len) in (256..).step_by(8).zip(LENS) {
+            guest.put(iov, &u32::to_le_bytes(at));
+            guest.put(iov + 4, &len.to_le_bytes());
+            guest.home.memory[at as usize..][..len as usize].fill(9);
+            at += len;
+        }
+        let outcome = starved(n, || {
+            guest
+                .vfs
+                .fd_pwrite(&mut guest.home, fd, 256, 3, offset, OUT)
+        });
+        let refused = refused();
+        guest.vfs.check_invariants();
+        let len = match outcome {
+            Ok(()) => u64::from(guest.u32_at(OUT)),
+            Err(errno) => {
+                assert_eq!(errno, Errno::NOSPC, "{what} with {n} allocations");
+                0
+            }
+        };
+        if len != 0 {
+            let end = (offset + len) as usize;
+            expected.resize(expected.len().max(end), 0);
+            expected[offset as usize..end].fill(9);
+        }
+        assert_eq!(
+            guest.fstat(fd).unwrap().size,
+            size.max(expected.len() as u64)
+        );
+        assert!(
+            guest.pread(fd, 2_000_000, 0).unwrap() == expected,
+            "{what} with {n} allocations wrote {len} bytes"
+        );
+        if refused == 0 {
+            assert_eq!(len, u64::from(LENS.iter().sum::<u32>()));
+            break;
+        }
+        partial += usize::from(len != 0);
+        assert_eq!(guest.pwrite(fd, &[9; 10], offset), Ok(10), "it goes on");
+        guest.vfs.check_invariants();
+    }
+    assert!(partial > 2, "{what} was never cut short");
+}
+
 #[test]
 fn a_write_that_runs_out_answers_what_was_written() {
-    let (mut guest, _) = guest();
-    let fd = guest.open("new", 1).unwrap();
-    // Room for the extent list and the first chunk.
-    let written = starved(1, || guest.write(fd, &[9; 300_000])).unwrap();
-    assert!(written > 0 && written < 300_000, "{written}");
-    assert_eq!(guest.fstat(fd).unwrap().size, u64::from(written));
-    assert_eq!(
-        guest.pread(fd, 300_000, 0).unwrap(),
-        vec![9; written as usize]
-    );
-    guest.vfs.check_invariants();
-    let rest = guest.write(fd, &[9; 10]).unwrap();
-    assert_eq!(rest, 10, "with memory again it goes on");
+    write_runs_out("a new file", 0, |g, _| g.open("new", 1).unwrap());
+    write_runs_out("a packed file", 61_000, |_, packed| packed);
+    write_runs_out("behind the end", 300_000, |_, packed| packed);
+    write_runs_out("between what was written", 50_000, |g, packed| {
+        for offset in [10_000, 100_000, 170_000, 300_000] {
+            g.pwrite(packed, b"x", offset).unwrap();
+        }
+        packed
+    });
+}
+
+#[test]
+fn a_mount_that_runs_out_says_so() {
+    let tree = native::tree(|tree| {
+        for i in 0..20 {
+            native::add_file(tree, NodeId::ROOT, &format!("f{i}"), b"x");
+        }
+        for i in 0..10 {
+            let name = format!("/d{i}");
+            let dir = tree
+                .make_directories(name.as_bytes(), native::meta())
+                .unwrap();
+            native::add_file(tree, dir, "f", b"x");
+            tree.add_preopen(name.as_bytes(), dir).unwrap();
+        }
+    });
+    let packed = native::Packed::new(tree);
+    for n in 0.. {
+        let mounted = starved(n, || {
+            Image::open(packed.tables)
+                .map_err(|_| Errno::NOSPC)
+                .and_then(|image| Vfs::mount(&image, packed.data, true))
+        });
+        match mounted {
+            Ok(vfs) => {
+                vfs.check_invariants();
+                assert_eq!(refused(), 0);
+                assert!(n > 10, "each directory needs memory");
+                break;
+            }
+            Err(errno) => assert!(matches!(errno, Errno::NOSPC | Errno::NOMEM), "{errno:?}"),
+        }
+    }
+}
+
+/// Operations of a program that the host's descriptors, 3 to 100, have not joined yet.
+const ADOPTING: &[Operation] = &[
+    ("fd_close", "close", |g, _| g.close(50)),
+    ("fd_filestat_get", "stat", |g, _| g.fstat(50).map(drop)),
+    ("fd_renumber", "renumber", |g, _| {
+        g.vfs.fd_renumber(&mut g.home, ROOT, 50)
+    }),
+    ("fd_renumber", "renumber the host's", |g, _| {
+        g.vfs.fd_renumber(&mut g.home, 50, ROOT)
+    }),
+    ("fd_write", "write", |g, _| g.write(50, b"x").map(drop)),
+    ("path_open", "open ours", |g, _| g.open("f", 0).map(drop)),
+    ("path_open", "open the host's", |g, _| {
+        g.open_with(50, 0, "f", 0, 0, 0, 0).map(drop)
+    }),
+    ("poll_oneoff", "poll", |g, _| {
+        g.home.memory[65536 + 8] = 1;
+        g.home.memory[65536 + 16] = 50;
+        g.vfs.poll_oneoff(&mut g.home, 65536, 70_000, 1, OUT)
+    }),
+    ("sock_accept", "accept", |g, _| {
+        g.vfs.sock_accept(&mut g.home, 50, 0, OUT)
+    }),
+];
+
+#[test]
+fn adopting_the_hosts_descriptors_may_run_out() {
+    for (_, what, operation) in ADOPTING {
+        let mut asked = 0;
+        for n in 0.. {
+            let mut guest = Guest::mount(
+                native::tree(|tree| {
+                    native::add_file(tree, NodeId::ROOT, "f", b"x");
+                }),
+                true,
+            );
+            guest.home.open = (0..=100).collect();
+            // It counts how often it was asked.
+            guest.home.host = |home, _, _| {
+                home.memory[60] += 1;
+                Ok(())
+            };
+            let outcome = starved(n, || operation(&mut guest, 0));
+            let refused = refused();
+            guest.vfs.check_invariants();
+            if refused == 0 {
+                assert_eq!(outcome, Ok(()), "{what}");
+                break;
+            }
+            asked += 1;
+            assert_eq!(outcome, Err(Errno::NOMEM), "{what} with {n} allocations");
+            assert_eq!(guest.home.memory[60], 0, "{what}: the host was asked");
+            assert_eq!(guest.contents("f").unwrap(), b"x");
+            assert_eq!(guest.close(100), Ok(()), "{what}: with memory they join");
+            guest.vfs.check_invariants();
+        }
+        assert!(asked > 0, "{what} adopts, which needs memory");
+    }
 }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::errno::{Errno, Result};
 use crate::memory::{GuestMemory, Region};
+use crate::resolve::PATH_MAX;
 use crate::rights::{Filetype, Rights};
 use crate::time::Timestamp;
 
@@ -155,20 +156,20 @@ pub mod poll {
     pub const EVENT: u32 = 32;
 }
 
-/// Reads the program's path at `at` into `buffer`. `NAMETOOLONG` when it is
-/// longer than any path may be, `FAULT`, `NOMEM`.
+/// Reads the program's path at `at` into `buffer`, which has room for the longest
+/// there may be. `NAMETOOLONG` when it is longer, `FAULT`.
 pub fn path<'b>(
     memory: &impl GuestMemory,
     at: u32,
     len: u32,
     buffer: &'b mut Vec<u8>,
 ) -> Result<&'b [u8]> {
-    if len as usize > crate::resolve::PATH_MAX {
+    debug_assert!(buffer.capacity() >= PATH_MAX);
+    if len as usize > PATH_MAX {
         return Err(Errno::NAMETOOLONG);
     }
     let from = memory.region(at, len)?;
     buffer.clear();
-    buffer.try_reserve(len as usize).map_err(|_| Errno::NOMEM)?;
     memory.append(from, buffer);
     Ok(buffer)
 }

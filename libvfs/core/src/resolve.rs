@@ -120,7 +120,8 @@ pub fn resolve<'a>(
     // What is left of the path, or of the target of the link being followed;
     // and what is left behind each link that led here, innermost last.
     let mut rest = path;
-    let mut behind: SmallVec<[&[u8]; 4]> = SmallVec::new();
+    // There is room for each: looking something up needs no memory.
+    let mut behind: SmallVec<[&[u8]; LINKS_MAX]> = SmallVec::new();
     let mut followed = 0;
     loop {
         let Some((component, after)) = split(rest) else {
@@ -165,7 +166,6 @@ pub fn resolve<'a>(
                 at = base;
             }
             if !rest.is_empty() {
-                behind.try_reserve(1).map_err(|_| Errno::NOMEM)?;
                 behind.push(rest);
             }
             rest = target;

@@ -26,6 +26,7 @@ use crate::host::Home;
 use crate::image::Image;
 use crate::inode::{Ino, Kind};
 use crate::memfs::Memfs;
+use crate::resolve::PATH_MAX;
 use crate::rights::Rights;
 
 /// The descriptors that the host opened before the program.
@@ -46,7 +47,8 @@ pub struct Vfs<'i> {
     fds: FdTable<'i>,
     host_dirs: HostDirs,
     /// Paths are copied here, out of reach of the program; two for the calls
-    /// that take two.
+    /// that take two. There is room for the longest, so that removing a file
+    /// works when memory is out.
     paths: [Vec<u8>; 2],
 }
 
@@ -67,6 +69,11 @@ impl<'i> Vfs<'i> {
             },
             paths: [Vec::new(), Vec::new()],
         };
+        for buffer in &mut vfs.paths {
+            buffer
+                .try_reserve_exact(PATH_MAX)
+                .map_err(|_| Errno::NOMEM)?;
+        }
         for fd in 0..3 {
             vfs.fds.reserve()?;
             vfs.fds.insert(Descriptor::Host(fd));
