@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use monaka_vfs_core::witx::{HOOKS, HOST_ONLY};
+
 const DOCUMENT: &str = include_str!("../../../docs/SEMANTICS.md");
 
 /// Collects lines into paragraphs with single spaces.
@@ -140,6 +142,25 @@ fn the_document_and_the_tests_say_the_same() {
         }
     }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// These calls carry no descriptor. They stay imports of the packed module and are
+/// the host's, as before.
+#[test]
+fn every_function_of_the_witx_has_its_section() {
+    let headings: Vec<&str> = DOCUMENT
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .collect();
+    let hooked = HOOKS.map(|function| function.name);
+    for name in hooked.into_iter().filter(|name| !name.starts_with("path_")) {
+        let own = |heading: &&&str| heading.split(", ").any(|word| word == name);
+        assert_eq!(headings.iter().filter(own).count(), 1, "{name}");
+    }
+    let passed_on = HOST_ONLY.map(|function| function.name);
+    assert!(headings.contains(&&passed_on.join(", ")[..]));
+    assert!(!passed_on.iter().any(|name| hooked.contains(name)));
+    assert_eq!(HOOKS.len() + HOST_ONLY.len(), 46, "all of the witx");
 }
 
 #[test]

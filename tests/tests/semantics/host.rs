@@ -1,45 +1,30 @@
-//! Descriptors of the host beside packed ones, and what waits for both.
+//! The host's descriptors beside packed ones (`--allow-host-dirs`).
+
+use std::cell::RefCell;
 
 use monaka_tests::native::{self, ALL, Guest, Native, ROOT, name};
 use monaka_vfs_core::Errno;
-use monaka_vfs_core::abi::poll::{CLOCK, EVENT, FD_READ, FD_WRITE, SUBSCRIPTION};
 use monaka_vfs_core::errno::Result;
 use monaka_vfs_core::fd::Descriptor;
 use monaka_vfs_core::memory::GuestMemory;
 
-/// A host that opens, closes and polls: its descriptors are always ready with 5
-/// bytes, its clocks only when they have already run out.
+use crate::calls::CALLS;
+
+/// A host that opens, accepts and closes.
 fn serve(home: &mut Native, call: &str, args: &[u64]) -> Result<()> {
     let arg = |n: usize| args[n] as u32;
+    let open = |home: &mut Native, answer: u32| {
+        let new = (3..).find(|fd| !home.open.contains(fd)).unwrap();
+        home.open.push(new);
+        home.store_u32(answer, new)
+    };
     match call {
         "fd_close" => {
             home.open.retain(|&fd| fd != arg(0));
             Ok(())
         }
-        "path_open" => {
-            let new = (3..).find(|fd| !home.open.contains(fd)).unwrap();
-            home.open.push(new);
-            home.store_u32(arg(8), new)
-        }
-        "poll_oneoff" => {
-            let mut occurred = 0;
-            for index in 0..arg(2) {
-                let mut subscription = [0; SUBSCRIPTION as usize];
-                let at = home.region(arg(0) + index * SUBSCRIPTION, SUBSCRIPTION)?;
-                home.read(at, &mut subscription);
-                let timeout = u64::from_le_bytes(subscription[24..32].try_into().unwrap());
-                if subscription[8] == CLOCK && timeout > 0 {
-                    continue;
-                }
-                let mut event = [0; EVENT as usize];
-                event[..8].copy_from_slice(&subscription[..8]);
-                event[10] = subscription[8];
-                event[16] = 5;
-                home.store(arg(1) + occurred * EVENT, &event)?;
-                occurred += 1;
-            }
-            home.store_u32(arg(3), occurred)
-        }
+        "path_open" => open(home, arg(8)),
+        "sock_accept" => open(home, arg(2)),
         "fd_prestat_get" | "fd_read" => Ok(()),
         other => panic!("{other} reached the host"),
     }
@@ -63,6 +48,8 @@ fn hosts(guest: &Guest) -> Vec<(u32, u32)> {
     .collect()
 }
 
+/// With `--allow-host-dirs` the host's descriptors from 3 on join behind the packed
+/// ones, when a number is first needed that the table does not hold.
 #[test]
 fn the_hosts_descriptors_join_behind_the_packed_ones() {
     let mut g = guest();
@@ -96,6 +83,8 @@ fn a_new_packed_descriptor_is_never_the_hosts_number() {
     assert_eq!(hosts(&g), [(0, 0), (1, 1), (2, 2), (4, 3), (5, 4)]);
 }
 
+/// What the host opens or accepts gets the lowest free number too, whatever the
+/// host calls it.
 #[test]
 fn what_the_host_opens_gets_a_number_of_ours() {
     let mut g = guest();
@@ -106,8 +95,71 @@ fn what_the_host_opens_gets_a_number_of_ours() {
         "the host said 5"
     );
     assert!(hosts(&g).contains(&(7, 5)));
+    g.vfs.sock_accept(&mut g.home, 7, 0, 64).unwrap();
+    assert_eq!(g.u32_at(64), 8, "the host said 6");
+    assert!(hosts(&g).contains(&(8, 6)));
     g.close(7).unwrap();
+    g.close(8).unwrap();
     assert_eq!(g.home.open, [0, 1, 2, 3, 4]);
+    g.close(0).unwrap();
+    assert_eq!(g.open_with(4, 0, "x", 0, ALL, ALL, 0), Ok(0));
+}
+
+/// A call that reached the host: its name and its arguments.
+type Reached = (String, Vec<u64>);
+
+/// Every call on one of the host's descriptors is the host's, with the host's
+/// number for it, and so is the answer; but `fd_tell` is asked as a seek by 0.
+#[test]
+fn calls_on_the_hosts_descriptors_are_the_hosts() {
+    thread_local! {
+        static REACHED: RefCell<Vec<Reached>> = const { RefCell::new(Vec::new()) };
+    }
+    let mut served = 0;
+    for call in CALLS {
+        // Renumbering is done in the table; waiting shows the host another list.
+        if ["fd_renumber", "poll_oneoff"].contains(&call.name) {
+            continue;
+        }
+        for (fd, host) in [(0, 0), (1, 1), (4, 3), (5, 4)] {
+            let mut g = guest();
+            g.home.host = |_, call, args| {
+                REACHED.with_borrow_mut(|all| all.push((call.to_owned(), args.to_vec())));
+                Err(Errno::NXIO)
+            };
+            assert_eq!((call.make)(&mut g, fd), Err(Errno::NXIO), "{}", call.name);
+            let expected = match call.name {
+                "fd_tell" => ("fd_seek".to_owned(), vec![u64::from(host), 0, 1, 64]),
+                name => (name.to_owned(), (call.arguments)(host)),
+            };
+            assert_eq!(REACHED.take(), [expected]);
+            served += 1;
+        }
+    }
+    assert_eq!(served, (CALLS.len() - 2) * 4);
+}
+
+#[test]
+fn waiting_for_the_hosts_descriptor_is_the_hosts() {
+    let mut g = guest();
+    g.home.host = |home, call, args| {
+        assert_eq!(call, "poll_oneoff");
+        let fd = home.load_u32(args[0] as u32 + 16)?;
+        assert_eq!(fd, 4, "its own number");
+        Err(Errno::NXIO)
+    };
+    assert_eq!(g.poll_read(&[5]), Err(Errno::NXIO));
+}
+
+/// Closing one of the host's descriptors frees the number even if the host answers
+/// an errno, which the program gets.
+#[test]
+fn a_number_is_free_whatever_the_host_says_to_closing() {
+    let mut g = guest();
+    g.home.host = |_, _, _| Err(Errno::IO);
+    assert_eq!(g.close(4), Err(Errno::IO));
+    assert_eq!(g.close(4), Err(Errno::BADF));
+    assert_eq!(g.open("new", 1), Ok(4));
 }
 
 #[test]
@@ -133,66 +185,25 @@ fn renumbering_over_stdout_closes_the_hosts_and_writes_to_the_file() {
     g.vfs.check_invariants();
 }
 
-fn subscription(userdata: u8, event: u8, fd: u32, timeout: u8) -> [u8; SUBSCRIPTION as usize] {
-    let mut bytes = [0; SUBSCRIPTION as usize];
-    bytes[0] = userdata;
-    bytes[8] = event;
-    bytes[16..20].copy_from_slice(&fd.to_le_bytes());
-    bytes[24] = timeout;
-    bytes
-}
-
-/// Userdata, type and byte count of the events.
-fn poll(g: &mut Guest, subscriptions: &[[u8; 48]], events: u32) -> Vec<(u8, u8, u8)> {
-    const AT: u32 = 65536;
-    for (at, bytes) in (AT..).step_by(48).zip(subscriptions) {
-        g.home.store(at, bytes).unwrap();
-    }
-    let count = subscriptions.len() as u32;
-    let (vfs, home) = (&mut g.vfs, &mut g.home);
-    vfs.poll_oneoff(home, AT, events, count, 64).unwrap();
-    let occurred = home.load_u32(64).unwrap();
-    assert!(occurred <= count);
-    if events != AT {
-        for (at, bytes) in (AT as usize..).step_by(48).zip(subscriptions) {
-            assert_eq!(
-                home.memory[at..at + 48],
-                *bytes,
-                "subscriptions are put back"
-            );
+/// Only `--allow-host-dirs` brings sockets, which are the host's. On files and
+/// directories, and without it on streams, the four calls are `NOTSOCK`.
+#[test]
+fn sockets_are_the_hosts_alone() {
+    let mut packed = crate::packed();
+    let mut beside = guest();
+    beside.home.host = |_, _, _| Ok(());
+    let file = packed.open("file", 0).unwrap();
+    let calls = CALLS.iter().filter(|c| c.name.starts_with("sock_"));
+    assert_eq!(calls.clone().count(), 4);
+    for call in calls {
+        for fd in [0, 1, 2, ROOT, file] {
+            let answer = (call.make)(&mut packed, fd);
+            assert_eq!(answer, Err(Errno::NOTSOCK), "{} {fd}", call.name);
+        }
+        let answer = (call.make)(&mut beside, ROOT);
+        assert_eq!(answer, Err(Errno::NOTSOCK), "{}", call.name);
+        for fd in [1, 4] {
+            assert_eq!((call.make)(&mut beside, fd), Ok(()), "{} {fd}", call.name);
         }
     }
-    let at = |index: u32, offset: u32| g.home.memory[(events + index * EVENT + offset) as usize];
-    (0..occurred)
-        .map(|i| (at(i, 0), at(i, 10), at(i, 16)))
-        .collect()
-}
-
-#[test]
-fn a_packed_file_keeps_nobody_waiting_and_hides_nobody() {
-    let mut g = guest();
-    let fd = g.open("f", 1).unwrap();
-    g.write(fd, b"123").unwrap();
-    g.seek(fd, 1, 0).unwrap();
-    let all = [
-        subscription(1, FD_READ, 0, 0),
-        subscription(2, FD_READ, fd, 0),
-        subscription(3, CLOCK, 1, 10),
-        subscription(4, FD_WRITE, fd, 0),
-        subscription(5, CLOCK, 1, 0),
-    ];
-    let expected = [
-        (1, FD_READ, 5),
-        (5, CLOCK, 5),
-        (2, FD_READ, 2),
-        (4, FD_WRITE, 1),
-    ];
-    assert_eq!(poll(&mut g, &all, 70_000), expected);
-    assert_eq!(
-        poll(&mut g, &all, 65_536),
-        expected,
-        "events over subscriptions"
-    );
-    assert_eq!(poll(&mut g, &all[1..3], 70_000), [(2, FD_READ, 2)]);
-    assert_eq!(poll(&mut g, &[all[2]], 70_000), [], "the host alone waits");
 }

@@ -7,6 +7,8 @@
 //! directory; what is here cannot be seen there, or is worth a name.
 
 mod append;
+mod attributes;
+mod calls;
 mod document;
 mod host;
 mod io;

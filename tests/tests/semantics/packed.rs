@@ -2,6 +2,7 @@
 
 use monaka_tests::native::{self, Guest};
 use monaka_vfs_core::image::NodeId;
+use monaka_vfs_core::inode::Kind;
 
 use crate::{packed, with};
 
@@ -15,8 +16,39 @@ fn packed_files_keep_their_mtime_and_are_readable() {
     });
 }
 
+/// The packed image is never written to. The first write to a packed file copies up
+/// the 64 KiB chunk that it falls into, and no more.
 #[test]
-fn writing_to_a_packed_file_leaves_the_image_alone() {
+fn writing_copies_up_one_chunk_and_leaves_the_image_alone() {
+    let big: Vec<u8> = (0..1_000_000u32).map(|i| i as u8).collect();
+    let mut g = Guest::new(native::tree(|tree| {
+        native::add_file(tree, NodeId::ROOT, "big", &big);
+    }));
+    let image = g.vfs.fs().image().to_vec();
+    let fd = g.open("big", 0).unwrap();
+    for (offset, chunks) in [(500_000, 1), (500_001, 1), (0, 2)] {
+        g.pwrite(fd, b"x", offset).unwrap();
+        let heap: u64 = g
+            .vfs
+            .fs()
+            .inodes()
+            .filter_map(|(_, inode)| match &inode.kind {
+                Kind::Regular(data) => Some(data.heap_bytes()),
+                _ => None,
+            })
+            .sum();
+        assert_eq!(heap, chunks * 65536);
+    }
+    let mut expected = big;
+    expected[500_000..500_002].fill(b'x');
+    expected[0] = b'x';
+    assert!(g.contents("big").unwrap() == expected);
+    assert_eq!(g.vfs.fs().image(), image);
+    g.vfs.check_invariants();
+}
+
+#[test]
+fn cutting_and_unlinking_leave_the_image_alone() {
     let mut g = packed();
     let image = g.vfs.fs().image().to_vec();
     let fd = g.open("file", 0).unwrap();
@@ -27,29 +59,5 @@ fn writing_to_a_packed_file_leaves_the_image_alone() {
     assert_eq!(g.contents("file").unwrap(), b"PAC\0\0\0");
     g.unlink("file").unwrap();
     assert_eq!(g.vfs.fs().image(), image);
-    g.vfs.check_invariants();
-}
-
-#[test]
-fn copying_up_takes_one_chunk_not_the_whole_file() {
-    let big: Vec<u8> = (0..1_000_000u32).map(|i| i as u8).collect();
-    let mut g = Guest::new(native::tree(|tree| {
-        native::add_file(tree, NodeId::ROOT, "big", &big);
-    }));
-    let fd = g.open("big", 0).unwrap();
-    g.pwrite(fd, b"x", 500_000).unwrap();
-    let heap: u64 = g
-        .vfs
-        .fs()
-        .inodes()
-        .filter_map(|(_, inode)| match &inode.kind {
-            monaka_vfs_core::inode::Kind::Regular(data) => Some(data.heap_bytes()),
-            _ => None,
-        })
-        .sum();
-    assert_eq!(heap, 65536);
-    let mut expected = big;
-    expected[500_000] = b'x';
-    assert!(g.contents("big").unwrap() == expected);
     g.vfs.check_invariants();
 }

@@ -84,7 +84,7 @@ impl Vfs<'_> {
     ///    and no directory → `NOTDIR`; a symlink not to be followed → `LOOP`;
     ///    a directory with `CREAT`, `TRUNC` or for writing → `ISDIR`
     /// 10. it does not exist: no `CREAT` → `NOENT`; then as
-    ///    [`Memfs::create`](crate::memfs::Memfs::create)
+    ///     [`Memfs::create`](crate::memfs::Memfs::create)
     ///
     /// Of `base` only reading and writing count, see [`Rights::of_file`]; a
     /// directory passes on all it may itself. What a program must not do is
