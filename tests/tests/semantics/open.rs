@@ -32,3 +32,16 @@ fn unknown_flags_are_refused() {
         assert_eq!(open(0, CREAT | DIRECTORY, 0), "INVAL");
     });
 }
+
+#[test]
+fn a_slash_in_a_link_counts_as_one_in_the_path() {
+    with(packed(), |g| {
+        g.symlink("file/", "to-file").unwrap();
+        g.symlink("nowhere/", "to-nowhere").unwrap();
+        assert_eq!(name(&g.open("to-file", CREAT)), "ISDIR", "as on Linux");
+        assert_eq!(name(&g.open("to-nowhere", CREAT)), "ISDIR");
+        assert_eq!(name(&g.open("to-file", CREAT | 4)), "EXIST");
+        assert_eq!(name(&g.open("to-file", 0)), "NOTDIR");
+        assert_eq!(name(&g.open("to-nowhere", 0)), "NOENT");
+    });
+}

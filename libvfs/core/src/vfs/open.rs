@@ -79,7 +79,8 @@ impl Vfs<'_> {
     /// 6. no number is free                                → `MFILE`, `NOMEM`;
     ///    the path is outside the memory                   → `FAULT`
     /// 7. the walk fails                                   → see [`resolve`]
-    /// 8. `CREAT` and a slash behind a name                → `ISDIR`
+    /// 8. `CREAT` and a slash behind a name, or behind the
+    ///    target of a link that is followed                → `ISDIR`
     /// 9. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
     ///    and no directory → `NOTDIR`; a symlink not to be followed → `LOOP`;
     ///    a directory with `CREAT`, `TRUNC` or for writing → `ISDIR`
@@ -170,20 +171,18 @@ impl Vfs<'_> {
             // Only a directory can be meant, and none is created here.
             return Err(Errno::ISDIR);
         }
-        if found.ino.is_none() {
-            if !options.create {
-                return Err(Errno::NOENT);
+        match found.ino {
+            None if !options.create => return Err(Errno::NOENT),
+            Some(_) if options.exclusive => return Err(Errno::EXIST),
+            // The target of a link may end in a slash, too.
+            _ if options.create && found.slash => return Err(Errno::ISDIR),
+            None => {
+                let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
+                return self
+                    .fs
+                    .create(parent, name.as_name(), New::Regular, home.now());
             }
-            if found.slash {
-                return Err(Errno::ISDIR);
-            }
-            let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
-            return self
-                .fs
-                .create(parent, name.as_name(), New::Regular, home.now());
-        }
-        if options.exclusive {
-            return Err(Errno::EXIST);
+            Some(_) => {}
         }
         let ino = found.existing(&self.fs)?;
         match &mut self.fs.inode_mut(ino).kind {
