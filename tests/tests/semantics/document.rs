@@ -164,6 +164,18 @@ fn every_function_of_the_witx_has_its_section() {
 }
 
 #[test]
+fn every_deviation_has_all_columns() {
+    let (_, table) = DOCUMENT
+        .split_once("\n## Known deviations\n")
+        .expect("the document ends in the deviations");
+    let rows: Vec<&str> = table.lines().filter(|l| l.starts_with('|')).collect();
+    assert!(rows.len() > 20);
+    let columns = |row: &str| row.replace("\\|", "").matches('|').count() - 1;
+    let broken: Vec<&str> = rows.into_iter().filter(|row| columns(row) != 6).collect();
+    assert_eq!(broken, [""; 0]);
+}
+
+#[test]
 fn every_file_of_tests_is_run() {
     let sources = sources();
     let declared = |name: &str| sources["main"].lines().any(|l| l == format!("mod {name};"));

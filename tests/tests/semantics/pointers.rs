@@ -29,6 +29,7 @@ fn a_bad_pointer_is_fault_and_changes_nothing() {
         let end = g.home.memory.len() as u32;
         let fd = g.open("file", 0).unwrap();
         let before = g.fstat(fd).unwrap();
+        g.put(IOVS, &[BUFFER.to_le_bytes(), 3u32.to_le_bytes()].concat());
         let (vfs, home) = (&mut g.vfs, &mut g.home);
         assert_eq!(vfs.fd_read(home, fd, end - 4, 1, 64), Err(Errno::FAULT));
         assert_eq!(vfs.fd_read(home, fd, 256, 1, end), Err(Errno::FAULT));
