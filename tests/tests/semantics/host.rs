@@ -163,6 +163,19 @@ fn a_number_is_free_whatever_the_host_says_to_closing() {
 }
 
 #[test]
+fn renumbering_does_not_say_that_closing_failed() {
+    let mut g = guest();
+    let fd = g.open("new", 1).unwrap();
+    g.home.host = |_, call, _| {
+        assert_eq!(call, "fd_close");
+        Err(Errno::IO)
+    };
+    assert_eq!(g.vfs.fd_renumber(&mut g.home, fd, 4), Ok(()));
+    assert_eq!(g.write(4, b"x"), Ok(1));
+    assert_eq!(g.close(fd), Err(Errno::BADF));
+}
+
+#[test]
 fn renaming_between_packed_and_host_directories_is_xdev() {
     let mut g = guest();
     g.create("f", b"").unwrap();
