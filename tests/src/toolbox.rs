@@ -174,6 +174,7 @@ impl Program {
         let mut inputs = vec![self.source()];
         for input in [
             "tests/programs/tree.h",
+            "tests/programs/report.h",
             "tools/wasi-cc",
             "tools/build-example",
             "tools/build-library",
