@@ -4,7 +4,9 @@
 //!    it reads the directory (`rm -r` does), and an entry that stays must be
 //!    listed exactly once. So each dentry keeps the cookie it was born with.
 //! 2. A removed dentry leaves a gap in `entries`, so that positions in `index`
-//!    hold; gaps are closed when they outnumber the dentries.
+//!    hold; gaps are closed when they outnumber the dentries. Those at the front
+//!    are counted, or a program that always removes the first entry it lists
+//!    would step over all it has removed.
 //! 3. Small directories are searched in line; the index exists only above
 //!    [`LINEAR`] entries.
 
@@ -43,6 +45,8 @@ pub struct Directory<'i> {
     pub subdirs: u32,
     /// Ascending cookies.
     entries: Vec<Dentry<'i>>,
+    /// How many of `entries` are gaps before the first that is none.
+    front: usize,
     /// Positions in `entries`; empty while the directory is small.
     index: HashTable<u32>,
     live: u32,
@@ -67,6 +71,7 @@ impl<'i> Directory<'i> {
             parent,
             subdirs: 0,
             entries: Vec::new(),
+            front: 0,
             index: HashTable::new(),
             live: 0,
             next_cookie: FIRST_COOKIE,
@@ -150,6 +155,8 @@ impl<'i> Directory<'i> {
         let ino = dentry.ino.take();
         dentry.name = Bytes::Borrowed(&[]);
         self.live -= 1;
+        let gaps = self.entries[self.front..].iter();
+        self.front += gaps.take_while(|d| d.ino.is_none()).count();
         self.close_gaps();
         ino
     }
@@ -161,8 +168,9 @@ impl<'i> Directory<'i> {
 
     /// The entries whose cookie is at least `from`: name, inode, own cookie.
     pub fn entries_from(&self, from: u64) -> impl Iterator<Item = (&[u8], Ino, u64)> {
-        let start = self.entries.partition_point(|d| d.cookie < from);
-        self.entries[start..]
+        let entries = &self.entries[self.front..];
+        let start = entries.partition_point(|d| d.cookie < from);
+        entries[start..]
             .iter()
             .filter_map(|d| Some((&*d.name, d.ino?, d.cookie)))
     }
@@ -201,6 +209,7 @@ impl<'i> Directory<'i> {
             return;
         }
         self.entries.retain(|d| d.ino.is_some());
+        self.front = 0;
         if self.live as usize > LINEAR {
             self.rebuild_index();
         } else {
@@ -216,6 +225,8 @@ impl<'i> Directory<'i> {
     pub fn check(&self) {
         let live: Vec<&Dentry<'_>> = self.entries.iter().filter(|d| d.ino.is_some()).collect();
         assert_eq!(live.len(), self.live as usize, "live entries are counted");
+        let gaps = self.entries.iter().take_while(|d| d.ino.is_none());
+        assert_eq!(self.front, gaps.count(), "gaps at the front are counted");
         for pair in self.entries.windows(2) {
             assert!(pair[0].cookie < pair[1].cookie, "cookies ascend");
         }

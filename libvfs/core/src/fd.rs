@@ -4,7 +4,9 @@
 //! Preview 1 has no dup, so a table slot owns its file description. A new
 //! descriptor gets the lowest free number, as POSIX asks.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::bytes::Bytes;
 use crate::errno::{Errno, Result};
@@ -71,8 +73,9 @@ impl Descriptor<'_> {
 #[derive(Debug, Default)]
 pub struct FdTable<'i> {
     slots: Vec<Option<Descriptor<'i>>>,
-    /// No slot before this one is free.
-    lowest_free: usize,
+    /// The free slots, so that a program with a hundred thousand files open need
+    /// not search for the lowest. It has room for every slot: closing cannot fail.
+    free: BinaryHeap<Reverse<u32>>,
 }
 
 impl<'i> FdTable<'i> {
@@ -97,26 +100,37 @@ impl<'i> FdTable<'i> {
     /// Makes sure that the next [`insert`](FdTable::insert) succeeds. `MFILE`
     /// at [`FDS_MAX`], `NOMEM` when memory is out.
     pub fn reserve(&mut self) -> Result<()> {
-        let free = self.next_free();
-        if free < self.slots.len() {
-            return Ok(());
+        if self.free.is_empty() {
+            self.grow(1)?;
         }
-        if free >= FDS_MAX {
+        Ok(())
+    }
+
+    /// Makes room for `additional` slots behind all others.
+    fn grow(&mut self, additional: usize) -> Result<()> {
+        let len = self.slots.len() + additional;
+        if len > FDS_MAX {
             return Err(Errno::MFILE);
         }
-        self.slots.try_reserve(1).map_err(|_| Errno::NOMEM)
+        self.slots
+            .try_reserve(additional)
+            .and_then(|()| self.free.try_reserve(len - self.free.len()))
+            .map_err(|_| Errno::NOMEM)
     }
 
     /// Enters `descriptor` under the lowest free number, for which there is
     /// [room](FdTable::reserve).
     pub fn insert(&mut self, descriptor: Descriptor<'i>) -> u32 {
-        let free = self.next_free();
-        match self.slots.get_mut(free) {
-            Some(slot) => *slot = Some(descriptor),
-            None => self.slots.push(Some(descriptor)),
+        match self.free.pop() {
+            Some(Reverse(free)) => {
+                self.slots[free as usize] = Some(descriptor);
+                free
+            }
+            None => {
+                self.slots.push(Some(descriptor));
+                self.slots.len() as u32 - 1
+            }
         }
-        self.lowest_free = free + 1;
-        free as u32
     }
 
     /// Enters `descriptors` behind all numbers that were ever used. `MFILE`,
@@ -125,12 +139,7 @@ impl<'i> FdTable<'i> {
         &mut self,
         descriptors: impl ExactSizeIterator<Item = Descriptor<'i>>,
     ) -> Result<()> {
-        if self.slots.len() + descriptors.len() > FDS_MAX {
-            return Err(Errno::MFILE);
-        }
-        self.slots
-            .try_reserve(descriptors.len())
-            .map_err(|_| Errno::NOMEM)?;
+        self.grow(descriptors.len())?;
         self.slots.extend(descriptors.map(Some));
         Ok(())
     }
@@ -139,7 +148,8 @@ impl<'i> FdTable<'i> {
     pub fn remove(&mut self, fd: u32) -> Result<Descriptor<'i>> {
         let slot = self.slots.get_mut(fd as usize).ok_or(Errno::BADF)?;
         let descriptor = slot.take().ok_or(Errno::BADF)?;
-        self.lowest_free = self.lowest_free.min(fd as usize);
+        debug_assert!(self.free.len() < self.free.capacity());
+        self.free.push(Reverse(fd));
         Ok(descriptor)
     }
 
@@ -157,11 +167,12 @@ impl<'i> FdTable<'i> {
             .filter_map(|(fd, slot)| Some((fd, slot.as_ref()?)))
     }
 
-    fn next_free(&self) -> usize {
-        let from = self.lowest_free.min(self.slots.len());
-        self.slots[from..]
-            .iter()
-            .position(Option::is_none)
-            .map_or(self.slots.len(), |n| from + n)
+    /// Asserts that the free slots are known.
+    pub fn check(&self) {
+        let mut free: Vec<u32> = self.free.iter().map(|Reverse(fd)| *fd).collect();
+        free.sort_unstable();
+        let empty = (0..).zip(&self.slots).filter(|(_, slot)| slot.is_none());
+        assert!(free.iter().copied().eq(empty.map(|(fd, _)| fd)), "{free:?}");
+        assert!(self.free.capacity() >= self.slots.len(), "closing has room");
     }
 }

@@ -172,6 +172,7 @@ impl<'i> Vfs<'i> {
     /// Asserts that everything is as the modules' comments promise.
     pub fn check_invariants(&self) {
         self.fs.check_invariants();
+        self.fds.check();
         for (ino, inode) in self.fs.inodes() {
             let held = self
                 .fds
