@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lib build demo test bench size install lint clean
+.PHONY: help setup lib build demo test miri bench size install lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -28,9 +28,12 @@ test: ## all tests (CI=true: those that need node must run too)
 	@tools/setup --tests
 	tools/test
 
-bench: build ## measure reads, writes, opens and packing; ratios in one run
+miri: ## the file system's tests under Miri (a nightly compiler, minutes)
+	@tools/miri
+
+bench: build ## measure reads, writes, opens, packing, and what grows with size
 	@tools/setup --tests
-	$(CARGO) bench --locked -p monaka-tests --bench packed
+	$(CARGO) bench --locked -p monaka-tests --bench packed --bench growth
 
 size: ## bytes the library adds to a program, beside wasi-vfs
 	@tools/setup --tests

@@ -5,19 +5,19 @@ use std::path::Path;
 
 use monaka_tests::fuzz;
 
-/// Runs `target` on every file of its corpus.
+/// Runs `target` on every file of its corpus; under Miri on a few.
 fn replay(name: &str, target: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(name);
-    let mut replayed = 0;
-    for entry in fs::read_dir(&corpus).unwrap() {
-        let path = entry.unwrap().path();
+    let entries = fs::read_dir(&corpus).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    assert!(!paths.is_empty(), "{} is empty", corpus.display());
+    paths.sort();
+    for path in paths.iter().step_by(if cfg!(miri) { 24 } else { 1 }) {
         println!("{}", path.display());
-        target(&fs::read(&path).unwrap());
-        replayed += 1;
+        target(&fs::read(path).unwrap());
     }
-    assert!(replayed > 0, "{} is empty", corpus.display());
 }
 
 #[test]

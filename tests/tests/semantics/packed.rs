@@ -19,6 +19,7 @@ fn packed_files_keep_their_mtime_and_are_readable() {
 /// The packed image is never written to. The first write to a packed file copies up
 /// the 64 KiB chunk that it falls into, and no more.
 #[test]
+#[cfg_attr(miri, ignore = "interpreting a megabyte takes minutes")]
 fn writing_copies_up_one_chunk_and_leaves_the_image_alone() {
     let big: Vec<u8> = (0..1_000_000u32).map(|i| i as u8).collect();
     let mut g = Guest::new(native::tree(|tree| {
