@@ -220,7 +220,7 @@ impl Model {
         }
         let id = self.existing(base, path, follow)?;
         let fits = match &self.0[id] {
-            Node::File => !how.directory && !(how.create && how.exclusive),
+            Node::File => !how.directory && (!how.create || !how.exclusive),
             Node::Link(_) => false,
             Node::Dir(..) => !how.create && !how.truncate,
         };
