@@ -243,6 +243,7 @@ cells! {
         ..Case::example("sqlite", example_sqlite)
     };
     everything = Case::new(Program::Test("everything.c"));
+    descriptors = Case::new(Program::Test("descriptors.c"));
     stdio = Case {
         stdin: "first line\nsecond line\nan unfinished one",
         ..Case::new(Program::Test("stdio.c"))
