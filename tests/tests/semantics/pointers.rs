@@ -63,6 +63,19 @@ fn a_bad_pointer_is_fault_and_changes_nothing() {
 }
 
 #[test]
+fn a_listing_that_cannot_be_counted_is_not_written() {
+    with(packed(), |g| {
+        let end = g.home.memory.len() as u32;
+        let before = g.fstat(ROOT).unwrap();
+        g.put(BUFFER, b"####");
+        let listed = g.vfs.fd_readdir(&mut g.home, ROOT, BUFFER, 100, 0, end - 3);
+        assert_eq!(listed, Err(Errno::FAULT));
+        assert_eq!(g.buffer(4), b"####");
+        assert_eq!(g.fstat(ROOT).unwrap(), before);
+    });
+}
+
+#[test]
 fn the_second_of_two_buffers_is_checked_before_the_first_is_used() {
     with(packed(), |g| {
         let fd = g.open("file", 0).unwrap();
