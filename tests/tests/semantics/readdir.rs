@@ -191,6 +191,7 @@ fn a_listing_ends_although_its_entries_are_renamed() {
                     g.rename(&name, &format!("{name}.bak")).unwrap();
                     g.create(&format!("{name}.new"), b"").unwrap();
                     listed.push(name);
+                    assert!(listed.len() <= 200, "new names are listed");
                 }
             }
             if ended {
