@@ -105,6 +105,19 @@ impl Rights {
         rights
     }
 
+    /// The rights of a directory that was opened with `asked`.
+    ///
+    /// Only synchronising has to be asked for, which wasmtime refuses on a
+    /// directory: every libc does, and databases end their commits with it.
+    pub fn of_directory(asked: Rights) -> Rights {
+        match asked.contains(Rights::FD_SYNC) {
+            true => Rights::DIRECTORY,
+            false => Rights::DIRECTORY
+                .without(Rights::FD_SYNC)
+                .without(Rights::FD_DATASYNC),
+        }
+    }
+
     const fn without(self, other: Rights) -> Rights {
         Rights(self.0 & !other.0)
     }

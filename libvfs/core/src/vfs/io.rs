@@ -274,10 +274,10 @@ impl Vfs<'_> {
     /// Carries out the timestamps that are due; the contents need no
     /// synchronising.
     ///
-    /// 1. `fd` is not open, or a directory → `BADF`
-    /// 2. it lacks `FD_SYNC`               → `NOTCAPABLE`
+    /// 1. `fd` is not open       → `BADF`
+    /// 2. it lacks `FD_SYNC`     → `NOTCAPABLE`; a directory → `BADF`
     ///
-    /// Linux would synchronise a directory; wasmtime does not.
+    /// Linux synchronises any directory, wasmtime none.
     pub fn fd_sync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
         if let Some(host) = self.host_fd(home, fd, Errno::INVAL)? {
             return home.fd_sync(host);
@@ -297,6 +297,7 @@ impl Vfs<'_> {
         let ino = match self.fds.get(fd)? {
             Descriptor::File(file) if file.rights.contains(needed) => file.ino,
             Descriptor::File(_) => return Err(Errno::NOTCAPABLE),
+            Descriptor::Dir(dir) if dir.rights.contains(needed) => dir.ino,
             Descriptor::Dir(_) | Descriptor::Host(_) => return Err(Errno::BADF),
         };
         self.settle(home, ino);

@@ -87,8 +87,8 @@ impl Vfs<'_> {
     /// 10. it does not exist: no `CREAT` → `NOENT`; then as
     ///     [`Memfs::create`](crate::memfs::Memfs::create)
     ///
-    /// Of `base` only reading and writing count, see [`Rights::of_file`]; a
-    /// directory passes on all it may itself. What a program must not do is
+    /// Of `base` only reading and writing count, see [`Rights::of_file`], and for
+    /// a directory synchronising; it passes on all it may itself. What a program must not do is
     /// taken away by [`Vfs::fd_fdstat_set_rights`]. Compare
     /// fs/namei.c:do_open().
     #[expect(clippy::too_many_arguments, reason = "the witx has them")]
@@ -138,7 +138,7 @@ impl Vfs<'_> {
             Descriptor::Dir(Dir {
                 ino,
                 flags: options.flags,
-                rights: Rights::DIRECTORY.and(passed_on),
+                rights: Rights::of_directory(options.rights).and(passed_on),
                 inheriting: passed_on,
                 preopen: None,
                 listed_to: u64::MAX,
