@@ -190,6 +190,17 @@ fn a_read_over_its_own_buffer_list_moves_no_more_than_was_checked() {
         );
         assert_eq!(g.seek(fd, 0, 1), Ok(8));
     });
+
+    // The same, but what is read makes a longer buffer of the second pair.
+    with(Guest::empty(), |g| {
+        let pair = [BUFFER.to_le_bytes(), 1000u32.to_le_bytes()].concat();
+        g.create("pairs", &[pair, vec![7; 2000]].concat()).unwrap();
+        let fd = g.open("pairs", 0).unwrap();
+        list(g, &[(IOVS + 8, 8), (BUFFER, 5)]);
+        g.put(BUFFER, b"##########");
+        assert_eq!(read(g, fd, 2), Ok(13));
+        assert_eq!(g.buffer(10), b"\x07\x07\x07\x07\x07#####");
+    });
 }
 
 /// The buffers are written one after the other at the offset, which moves behind
