@@ -71,8 +71,23 @@ pub enum Follow {
     Always,
     /// Only where a slash behind it asks for what it leads to.
     Slash,
+    /// Yes, but not before a slash, in the path or in a link that led here: a
+    /// file is to be created, and a slash rules that out at once.
+    NoSlash,
     /// No: the call changes the entry itself.
     Never,
+}
+
+impl Follow {
+    /// Whether a symlink at the end is followed, with a `slash` behind it or not.
+    fn last(self, slash: bool) -> bool {
+        match self {
+            Follow::Always => true,
+            Follow::Slash => slash,
+            Follow::NoSlash => !slash,
+            Follow::Never => false,
+        }
+    }
 }
 
 /// Takes the next component off a path: it, and what is behind it.
@@ -153,7 +168,7 @@ pub fn resolve<'a>(
         };
         if let Some(ino) = ino
             && let Kind::Symlink(target) = &fs.inode(ino).kind
-            && (!is_last || follow == Follow::Always || (slash && follow == Follow::Slash))
+            && (!is_last || follow.last(slash))
         {
             followed += 1;
             if followed > LINKS_MAX {

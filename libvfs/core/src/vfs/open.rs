@@ -164,18 +164,19 @@ impl Vfs<'_> {
         path: &[u8],
         options: &OpenOptions,
     ) -> Result<Ino> {
-        let slash = options.create && path.ends_with(b"/");
-        let follow = if slash { Follow::Never } else { options.follow };
+        let follow = match options.follow {
+            Follow::Always if options.create => Follow::NoSlash,
+            Follow::Slash if options.create => Follow::Never,
+            follow => follow,
+        };
         let found = resolve(&self.fs, dir, path, follow)?;
-        if slash && matches!(found.last, Last::Entry(..)) {
+        if options.create && found.slash && matches!(found.last, Last::Entry(..)) {
             // Only a directory can be meant, and none is created here.
             return Err(Errno::ISDIR);
         }
         match found.ino {
             None if !options.create => return Err(Errno::NOENT),
             Some(_) if options.exclusive => return Err(Errno::EXIST),
-            // The target of a link may end in a slash, too.
-            _ if options.create && found.slash => return Err(Errno::ISDIR),
             None => {
                 let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
                 return self
