@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lib build demo test miri bench size install lint clean
+.PHONY: help setup lib build demo test model miri bench size install lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,10 @@ demo: build ## pack the C examples' directories into them and run them without a
 test: ## all tests (CI=true: those that need node must run too)
 	@tools/setup --tests
 	tools/test
+
+model: build ## random operations on host, core and packed module for long; MODEL_LISTS=, MODEL_SEED=
+	@tools/setup --tests
+	tools/model
 
 miri: ## the file system's tests under Miri (a nightly compiler, minutes)
 	@tools/miri

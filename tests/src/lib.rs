@@ -1,6 +1,8 @@
 //! Support for the tests and benches that cross the crates of monaka.
 
 pub mod calls;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod fuzz;
 pub mod native;
 pub mod scarce;

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use monaka_vfs_core::witx;
+
 /// A C compiler together with its libc, as `tools/wasi-cc` names them.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub enum Libc {
@@ -95,16 +97,18 @@ pub enum Program {
     /// A source, by its path from here, that needs a library of
     /// `tools/build-library`.
     Using(&'static str, &'static str),
+    /// `tests/programs/calls.c`: exports every call that the library answers.
+    Calls,
 }
 
 impl Program {
     /// The name, without extension.
     pub fn name(self) -> &'static str {
-        let (Program::Example(name)
-        | Program::Test(name)
-        | Program::Reactor(name)
-        | Program::Bench(name)
-        | Program::Using(name, _)) = self;
+        let name = match self {
+            Program::Example(name) | Program::Test(name) | Program::Using(name, _) => name,
+            Program::Reactor(name) | Program::Bench(name) => name,
+            Program::Calls => "calls.c",
+        };
         let file = name.rsplit('/').next().unwrap_or(name);
         file.split('.').next().unwrap_or(file)
     }
@@ -139,8 +143,18 @@ impl Program {
         let cpp = source.extension() == Some(OsStr::new("cpp"));
         command.arg(libc.name()).arg(if cpp { "c++" } else { "c" });
         command.args([opt.flag(), "-Wall", "-Wextra", "-Wno-unused-function"]);
-        if matches!(self, Program::Reactor(_)) {
+        if matches!(self, Program::Reactor(_) | Program::Calls) {
             command.arg("-mexec-model=reactor");
+        }
+        if self == Program::Calls {
+            // Below that the memory is the driver's.
+            let base = crate::native::SIZE;
+            command.args([
+                format!("-Wl,--global-base={base}"),
+                "-Wl,--no-stack-first".into(),
+            ]);
+            let export = |hook: &witx::Function| format!("-Wl,--export={}", symbol(hook.name));
+            command.args(witx::HOOKS.iter().map(export));
         }
         match linked {
             Linked::Not => command.arg(source),
@@ -164,6 +178,7 @@ impl Program {
             }
             Program::Bench(name) => root().join("tests/benches/programs").join(name),
             Program::Using(path, _) => root().join(path),
+            Program::Calls => root().join("tests/programs/calls.c"),
         }
     }
 
@@ -195,6 +210,11 @@ impl Program {
         }
         hasher.finish()
     }
+}
+
+/// The symbol under which wasi-libc calls a function of the witx.
+pub fn symbol(name: &str) -> String {
+    format!("__imported_{}_{name}", witx::MODULE)
 }
 
 /// What a process left: its exit code and all that it wrote.

@@ -3,7 +3,7 @@
 //! Every rule of the document, that is each paragraph and each list item below
 //! a `###` heading, stands word for word as a paragraph of the doc comment of a
 //! test here, and nothing else stands there: see [`document`]. A test without a
-//! doc comment is welcome. `model.rs` compares random operations with a real
+//! doc comment is welcome. `model/` compares random operations with a real
 //! directory; what is here cannot be seen there, or is worth a name.
 
 mod append;
