@@ -223,6 +223,12 @@ impl Oracle {
                 Ok(set)
             }
             (Op::Fdstat(fd), _) => self.fdstat(*fd, &hosts),
+            // A directory is synchronised, as on Linux; wasmtime: BADF.
+            (Op::Sync(fd) | Op::Datasync(fd), _)
+                if self.slots.get(fd).is_some_and(|slot| slot.directory) =>
+            {
+                Ok(Value::Nothing)
+            }
             // wasmtime opens directories such that the kernel refuses to set their
             // times (O_PATH, BADF); by path it can.
             (Op::SetTimes(fd, ..), &mut Op::SetTimes(host, atim, mtim, flags))
@@ -291,6 +297,10 @@ impl Oracle {
             false => lacks(fd, needed).then_some(errno),
         };
         let either = |fd: &Fd, needed| lacks(fd, needed).then_some(Errno::NOTCAPABLE);
+        let synced = |fd: &Fd, needed| match slot(fd).directory {
+            true => lacks(fd, needed).then_some(Errno::BADF),
+            false => either(fd, needed),
+        };
         let refused = match op {
             Op::Close(_) | Op::Renumber(..) | Op::Fdstat(_) | Op::SetRights(..) => None,
             Op::Read(fd, _) | Op::Pread(fd, ..) => file(fd, right::FD_READ, Errno::BADF),
@@ -302,8 +312,8 @@ impl Oracle {
             Op::SetSize(fd, _) => file(fd, right::FD_FILESTAT_SET_SIZE, Errno::INVAL),
             Op::Allocate(fd, ..) => file(fd, 0, Errno::BADF),
             Op::Advise(fd, ..) => file(fd, right::FD_ADVISE, Errno::NOTCAPABLE),
-            Op::Sync(fd) => file(fd, right::FD_SYNC, Errno::NOTCAPABLE),
-            Op::Datasync(fd) => file(fd, right::FD_DATASYNC, Errno::NOTCAPABLE),
+            Op::Sync(fd) => synced(fd, right::FD_SYNC),
+            Op::Datasync(fd) => synced(fd, right::FD_DATASYNC),
             Op::SetFlags(fd, _) => file(fd, right::FD_FDSTAT_SET_FLAGS, Errno::NOTCAPABLE),
             Op::Fstat(fd) => either(fd, right::FD_FILESTAT_GET),
             Op::SetTimes(_, _, _, flags) if contradict(*flags) => Some(Errno::INVAL),
@@ -401,6 +411,9 @@ impl Oracle {
         let mut mine = base.inheriting;
         if directory {
             mine &= right::DIRECTORY;
+            if rights & right::FD_SYNC == 0 {
+                mine &= !(right::FD_SYNC | right::FD_DATASYNC);
+            }
         } else {
             mine &= right::FILE;
             // Only these have to be asked for; what is opened for nothing is read.
