@@ -205,7 +205,9 @@ impl Program {
             inputs.push(library().to_path_buf());
         }
         for input in inputs {
-            let bytes = fs::read(&input).unwrap_or_else(|e| panic!("{}: {e}", input.display()));
+            let bytes = fs::read(&input).unwrap_or_else(|e| {
+                panic!("{}: {e}\nhint: make setup fetches .cache", input.display())
+            });
             bytes.hash(&mut hasher);
         }
         hasher.finish()

@@ -251,3 +251,75 @@ mod libc {
         },
     ];
 }
+
+/// SQLite: its own speedtest, and random transactions that are checked.
+mod sqlite {
+    use super::*;
+
+    fn fill(dir: &Path) {
+        fs::create_dir(dir.join("db")).expect("create a directory");
+        // It begins by removing what has the database's name.
+        fs::write(dir.join("db/speed.db"), [0x5a; 100_000]).expect("write");
+    }
+
+    /// Without the times, which stand at the ends of lines.
+    fn timeless(printed: &str) -> String {
+        let lines = printed.lines().map(|line| match line.rsplit_once(' ') {
+            Some((line, time)) if time.ends_with('s') && time.contains('.') => line.trim_end(),
+            _ => line,
+        });
+        lines.map(|line| line.to_owned() + "\n").collect()
+    }
+
+    /// All its sets but "trigger", which misses a table that the version that
+    /// Debian 12 has does not make. Each libc has another journal mode.
+    fn speedtest(libc: Libc, options: &[&'static str]) {
+        let program = Program::Using(".cache/debian/speedtest1.c", "sqlite-rtree");
+        let sets = [
+            "--size",
+            "5",
+            "--verify",
+            "--testset",
+            "main,cte,orm,fp,rtree",
+        ];
+        let args = [&sets, options, &["/db/speed.db"]].concat();
+        let mut case = Case::new(program, args, fill);
+        case.steady = timeless;
+        let printed = case.check(libc);
+        assert!(printed.contains("\nVerification Hash: "), "{printed}");
+    }
+
+    fn options(libc: Libc) -> &'static [&'static str] {
+        match libc {
+            Libc::Old => &["--journal", "delete"],
+            Libc::Yowasp => &["--journal", "truncate", "--cachesize", "10"],
+            Libc::Zig => &["--journal", "persist", "--pagesize", "512", "--autovacuum"],
+        }
+    }
+
+    /// Builds a database on the host, packs it and works on it. The program checks
+    /// itself: on the host, commits over two databases fail, which need `fd_sync`
+    /// of a directory.
+    fn torture(libc: Libc) {
+        let program = Program::Using("tests/programs/torture.c", "sqlite");
+        let case = Case::new(program, vec!["build"], |dir| {
+            fs::create_dir(dir.join("db")).expect("create a directory");
+        });
+        let dir = case.directory();
+        let plain = program.compile(libc, Opt::O2, Linked::Not);
+        case.run(&plain, Some(dir.path()));
+        let out = dir.path().with_extension("wasm");
+        let linked = program.compile(libc, Opt::O2, Linked::Last);
+        pack(&linked, ["--mapdir".into(), mapped("/", dir.path())], &out);
+        let mut run = monaka(["run".as_ref(), out.as_os_str()]);
+        let outcome = finish(run.args(["--", "run", "200"]), "");
+        fs::remove_file(&out).expect("remove the packed module");
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        assert!(outcome.stdout.ends_with("done\n"), "{}", outcome.stdout);
+    }
+
+    on_each_libc! {
+        speed(libc) { speedtest(libc, options(libc)); }
+        under_torture(libc) { torture(libc); }
+    }
+}
