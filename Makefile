@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lib build demo test model miri bench size install lint clean
+.PHONY: help setup lib build demo test model canary miri bench size install lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,10 @@ test: ## all tests (CI=true: those that need node must run too)
 model: build ## random operations on host, core and packed module for long; MODEL_LISTS=, MODEL_SEED=
 	@tools/setup --tests
 	tools/model
+
+canary: build ## plant bugs in a copy of the file system: the model test must find each
+	@tools/setup --tests
+	tools/canary
 
 miri: ## the file system's tests under Miri (a nightly compiler, minutes)
 	@tools/miri

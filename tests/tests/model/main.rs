@@ -14,7 +14,8 @@
 //! A failure prints the operations; make it a named regression below.
 //!
 //! `MODEL_LISTS` says how many lists (of 50 operations on average), `MODEL_SEED`
-//! from where their generator starts. `MODEL_PACKED=0` leaves the third out.
+//! from where their generator starts, `MODEL_SHRINK` how many shorter lists a failure
+//! is tried on. `MODEL_PACKED=0` leaves the third out.
 #![cfg(target_os = "linux")]
 
 mod generate;
@@ -288,7 +289,7 @@ fn the_file_system_does_what_the_host_does() {
     let config = Config {
         cases: lists,
         failure_persistence: None,
-        max_shrink_iters: 5_000,
+        max_shrink_iters: number("MODEL_SHRINK", 5_000) as u32,
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
