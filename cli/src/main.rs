@@ -1,6 +1,7 @@
 //! The `monaka` command.
 
 mod cmd;
+mod furnish;
 mod json;
 mod mapdir;
 mod module;

@@ -114,6 +114,11 @@ impl Mapping {
     }
 }
 
+/// A guest path as an argument: absolute, as [`Mapping::guest`] has it.
+pub(crate) fn guest_path(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
+    normalise(&to_bytes(argument)?)
+}
+
 /// A guest path's one spelling.
 fn normalise(guest: &[u8]) -> Result<Vec<u8>, MappingError> {
     let mut path = Vec::new();

@@ -4,6 +4,7 @@
  *   /dir/                        a directory
  *   /dir/file 12 1 00c0ffee…     size, links, FNV-1a of the contents
  *   /dir/link -> target
+ *   /dir/null device
  */
 #ifndef TREE_H
 #define TREE_H
@@ -79,6 +80,8 @@ static void tree_below(const char *path) {
             if (n < 0)
                 tree_fail(child);
             printf("%s -> %.*s\n", child, (int)n, target);
+        } else if (!S_ISREG(st.st_mode)) {
+            printf("%s device\n", child);
         } else {
             tree_file(child, &st);
         }

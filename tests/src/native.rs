@@ -39,6 +39,8 @@ pub struct Native {
     pub memory: Vec<u8>,
     /// Each look at the clock is a second later than the one before.
     pub seconds: u64,
+    /// The state of the random bytes.
+    pub seed: u64,
     /// The descriptors that the host has open.
     pub open: Vec<u32>,
     /// Serves the calls that reach the host: the witx's name and the arguments.
@@ -60,6 +62,7 @@ impl Native {
         Native {
             memory: vec![0; size],
             seconds: 1_000_000,
+            seed: 1,
             open: vec![0, 1, 2],
             host: unreachable_host,
         }
@@ -106,6 +109,14 @@ macro_rules! host {
             fn now(&mut self) -> Timestamp {
                 self.seconds += 1;
                 self.seconds * 1_000_000_000
+            }
+
+            fn random(&mut self, to: Region) -> Result<()> {
+                for byte in &mut self.memory[to.at() as usize..][..to.len() as usize] {
+                    self.seed = self.seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+                    *byte = (self.seed >> 56) as u8;
+                }
+                Ok(())
             }
 
             fn is_open(&mut self, fd: u32) -> bool {

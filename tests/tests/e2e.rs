@@ -9,6 +9,7 @@
 //! To run one again: `cargo test --release -p monaka-tests --test e2e everything::zig_o2`
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -110,11 +111,7 @@ impl Case {
 
         let untouched = tree::listed(packable.path());
         let out = packable.path().with_extension("wasm");
-        pack(
-            &linked,
-            ["--mapdir".into(), mapped("/", packable.path())],
-            &out,
-        );
+        pack(&linked, bare(&mapped("/", packable.path())), &out);
         self.run(&out, None).expect_same(&expected);
         assert_eq!(
             tree::listed(packable.path()),
@@ -124,6 +121,12 @@ impl Case {
         expect_isolated(&out, &plain);
         fs::remove_file(&out).expect("remove the packed module");
     }
+}
+
+/// Packs a mapping and nothing else, so that it can be compared with the host's.
+fn bare(mapping: &OsStr) -> [&OsStr; 4] {
+    let [flag, no_dev, no_tmp] = ["--mapdir", "--no-dev", "--no-tmp"].map(OsStr::new);
+    [flag, mapping, no_dev, no_tmp]
 }
 
 /// `HOST::/` for `monaka run --dir`.
@@ -144,9 +147,12 @@ fn expect_isolated(packed: &Path, plain: &Path) {
     let kept: BTreeSet<String> = imports(packed).into_iter().collect();
     let mut expected: BTreeSet<String> = imports(plain).into_iter().collect();
     expected.retain(|import| allowed.contains(import));
-    let clock = format!("{}.clock_time_get", witx::MODULE);
-    if kept.contains(&clock) {
-        expected.insert(clock);
+    // The file system's own: timestamps, and /dev/random.
+    for own in ["clock_time_get", "random_get"] {
+        let own = format!("{}.{own}", witx::MODULE);
+        if kept.contains(&own) {
+            expected.insert(own);
+        }
     }
     assert_eq!(kept, expected, "imports of {}", packed.display());
 }
@@ -363,12 +369,16 @@ fn a_packed_program_is_packed_again() {
         let first = format!("/::{}", text(&root));
         let second = format!("/::{}", text(&dir.path().join("more")));
         let program = Program::Test("mounts.c");
-        let module = packed(program, libc, Opt::O2, dir.path(), &["--mapdir", &first]);
+        let bare = ["--no-dev", "--no-tmp"];
+        let args = [&["--mapdir", &first], &bare[..]].concat();
+        let module = packed(program, libc, Opt::O2, dir.path(), &args);
         let again = dir.path().join("again.wasm");
-        pack(&module, ["--mapdir", &second], &again);
+        let args = [&["--mapdir", &second], &bare[..]].concat();
+        pack(&module, &args, &again);
         let at_once = dir.path().join("at_once.wasm");
         let linked = program.compile(libc, Opt::O2, Linked::Last);
-        pack(&linked, ["--mapdir", &first, "--mapdir", &second], &at_once);
+        let args = [&["--mapdir", &first], &args[..]].concat();
+        pack(&linked, &args, &at_once);
         assert!(
             fs::read(&again).expect("read") == fs::read(&at_once).expect("read"),
             "{libc:?}: packed twice is not packed once with both"
@@ -474,6 +484,8 @@ fn mounts_show_in_their_parents_and_keep_links_and_times() {
             format!("/::{}", text(&root)),
             "--dir".to_owned(),
             format!("{}::/etc/app.conf", text(&config)),
+            "--no-dev".to_owned(),
+            "--no-tmp".to_owned(),
         ];
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let module = packed(Program::Test("mounts.c"), libc, Opt::O2, dir.path(), &args);
@@ -561,7 +573,8 @@ mod reactor {
 
         let program = Program::Reactor("reactor.c");
         let plain = program.compile(libc, opt, Linked::Not);
-        let module = packed(program, libc, opt, dir.path(), &["--mapdir", &mapping]);
+        let args = ["--mapdir", &mapping, "--no-dev", "--no-tmp"];
+        let module = packed(program, libc, opt, dir.path(), &args);
         let on_host = run(
             &plain,
             &[

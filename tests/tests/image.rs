@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 
+use monaka_vfs_core::device::{DEVICES, Device};
 use monaka_vfs_core::image::format::{is_name, is_path};
 use monaka_vfs_core::image::{
-    Contents, Dump, Image, ImageError, Kind, Meta, NodeId, Tree, ValidTree, write,
+    Contents, Dump, Image, ImageError, Kind, Limits, Meta, NodeId, Tree, ValidTree, write,
 };
 use proptest::prelude::*;
 
@@ -61,7 +62,7 @@ const INODES: usize = 7;
 const DIRENTS: usize = 7;
 
 fn inode(index: usize) -> usize {
-    48 + 32 * index
+    56 + 32 * index
 }
 
 fn dirent(index: usize) -> usize {
@@ -158,6 +159,7 @@ fn fsck(image: Image<'_>) {
                 assert!(is_path(target));
                 assert!(links > 0);
             }
+            Kind::Device(_) => assert!(links > 0),
         }
     }
     assert!(image.preopens().len() > 0);
@@ -224,6 +226,36 @@ fn replaced_and_dropped_nodes_are_not_written() {
     let image = Image::open(&tables).unwrap();
     assert_eq!(image.inodes(), 5);
     assert_eq!(data, b"hello\0\0\0!");
+}
+
+/// What is read-only is so with all that is below it, but for what is said of
+/// something below; and what is added later below it is, too.
+#[test]
+fn read_only_goes_down_and_survives_being_packed_again() {
+    let mut tree = sample().into_tree();
+    let bin = tree.lookup(b"bin").unwrap();
+    tree.set_read_only(NodeId::ROOT, true);
+    tree.set_read_only(bin, false);
+    tree.add_device(NodeId::ROOT, b"null", PLAIN, Device::Null)
+        .unwrap();
+    tree.set_limits(Limits {
+        bytes: 5,
+        inodes: 7,
+    });
+    let (tables, data) = emit(&tree.validate().unwrap());
+    let dump = Dump(Image::open(&tables).unwrap()).to_string();
+    golden("read-only.dump", &dump);
+
+    let mut again = read(&tables, &data);
+    let bin = again.lookup(b"bin").unwrap();
+    for directory in [NodeId::ROOT, bin] {
+        again.add_file(directory, b"new", PLAIN, 0, vec![]).unwrap();
+    }
+    let (tables, _) = emit(&again.validate().unwrap());
+    let dump = Dump(Image::open(&tables).unwrap()).to_string();
+    assert!(dump.contains("/new file+ro "), "{dump}");
+    assert!(dump.contains("/bin/new file "), "{dump}");
+    assert!(dump.contains("max-bytes=5 max-inodes=7\n"), "{dump}");
 }
 
 /// Images that may hold shared contents are legal: writers may deduplicate.
@@ -298,11 +330,10 @@ fn length(bytes: &[u8]) -> ImageError {
 
 refused! {
     nothing: |b| b.clear() => ImageError::Truncated;
-    less_than_a_superblock: |b| b.truncate(47) => ImageError::Truncated;
+    less_than_a_superblock: |b| b.truncate(55) => ImageError::Truncated;
     another_magic: |b| b[7] = b'S' => ImageError::Magic;
     another_version: |b| b[8] = 2 => ImageError::Version(2);
     a_flag_of_the_image: |b| b[12] = 1 => ImageError::Reserved { offset: 0 };
-    the_reserved_field_of_the_superblock: |b| b[36] = 1 => ImageError::Reserved { offset: 0 };
     a_missing_byte: |b| b.truncate(b.len() - 1) => length(&emit(&sample()).0);
     a_byte_too_many: |b| b.push(0) => length(&emit(&sample()).0);
     another_length_than_the_counts_ask_for: |b| add_u32(b, 16, 64) => ImageError::Length {
@@ -311,7 +342,7 @@ refused! {
     };
     counts_beyond_32_bits: |b| put(b, 20, [0xff; 16]) => ImageError::Length {
         stated: 448,
-        counted: (48 + 57 * u64::from(u32::MAX)).next_multiple_of(64),
+        counted: (56 + 57 * u64::from(u32::MAX)).next_multiple_of(64),
     };
     padding_that_is_not_zero: |b| b[447] = 1 => ImageError::Reserved { offset: 447 };
 
@@ -320,27 +351,39 @@ refused! {
         b.truncate(64);
         put(b, 16, 64u32.to_le_bytes());
         put(b, 20, [0; 16]);
-        put(b, 48, [0; 16]);
+        put(b, 56, [0; 8]);
     } => ImageError::Root;
     a_root_that_is_a_file: |b| b[inode(0)] = 4 => ImageError::Root;
     a_root_with_a_name: |b| put(b, dirent(3) + 8, 0u32.to_le_bytes()) => ImageError::Root;
 
+    an_unknown_device: |b| { b[inode(3)] = 2; b[inode(3) + 24] = 4 } => ImageError::Device {
+        inode: 3,
+    };
+    a_device_beyond_32_bits: |b| { b[inode(3)] = 2; b[inode(3) + 29] = 1 } => ImageError::Device {
+        inode: 3,
+    };
+    a_device_with_a_size: |b| { b[inode(3)] = 2; b[inode(3) + 16] = 1 } => ImageError::Reserved {
+        offset: 56 + 3 * 32,
+    };
+    a_device_with_a_count: |b| { b[inode(3)] = 2; b[inode(3) + 4] = 1 } => ImageError::Reserved {
+        offset: 56 + 3 * 32,
+    };
     an_unknown_kind: |b| b[inode(3)] = 6 => ImageError::Kind { inode: 3 };
-    an_unknown_flag: |b| b[inode(3) + 1] = 2 => ImageError::Reserved { offset: 48 + 3 * 32 };
+    an_unknown_flag: |b| b[inode(3) + 1] = 4 => ImageError::Reserved { offset: 56 + 3 * 32 };
     a_reserved_field_of_an_inode: |b| b[inode(3) + 2] = 1 => ImageError::Reserved {
-        offset: 48 + 3 * 32,
+        offset: 56 + 3 * 32,
     };
     a_directory_with_a_size: |b| b[inode(2) + 16] = 1 => ImageError::Reserved {
-        offset: 48 + 2 * 32,
+        offset: 56 + 2 * 32,
     };
     a_regular_file_with_a_count: |b| b[inode(1) + 4] = 1 => ImageError::Reserved {
-        offset: 48 + 32,
+        offset: 56 + 32,
     };
     an_empty_file_with_a_start: |b| b[inode(3) + 24] = 1 => ImageError::Reserved {
-        offset: 48 + 3 * 32,
+        offset: 56 + 3 * 32,
     };
     a_symbolic_link_with_a_size: |b| b[inode(4) + 16] = 1 => ImageError::Reserved {
-        offset: 48 + 4 * 32,
+        offset: 56 + 4 * 32,
     };
 
     contents_that_begin_outside: |b| b[inode(5) + 31] = 0x80 => ImageError::Contents { inode: 5 };
@@ -459,6 +502,9 @@ enum Step {
     File(usize, Vec<u8>, Meta, Vec<u8>),
     Symlink(usize, Vec<u8>, Meta, Vec<u8>),
     Link(usize, Vec<u8>, usize),
+    Device(usize, Vec<u8>, Device),
+    ReadOnly(usize, bool),
+    Limits(u64, u32),
     Preopen(Vec<u8>, usize),
 }
 
@@ -486,6 +532,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (at(), name(), meta(), contents).prop_map(|(p, n, m, c)| Step::File(p, n, m, c)),
         1 => (at(), name(), meta(), target.clone()).prop_map(|(p, n, m, t)| Step::Symlink(p, n, m, t)),
         2 => (at(), name(), at()).prop_map(|(p, n, e)| Step::Link(p, n, e)),
+        1 => (at(), name(), prop::sample::select(DEVICES.map(|(_, device)| device).to_vec()))
+            .prop_map(|(p, n, d)| Step::Device(p, n, d)),
+        1 => (at(), any::<bool>()).prop_map(|(d, yes)| Step::ReadOnly(d, yes)),
+        1 => (any::<u64>(), any::<u32>()).prop_map(|(b, i)| Step::Limits(b, i)),
         1 => (target, at()).prop_map(|(n, d)| Step::Preopen(n, d)),
     ]
 }
@@ -529,6 +579,12 @@ fn build(steps: Vec<Step>) -> ValidTree<Vec<u8>> {
                 tree.add_link(directory(parent), &name, existing).unwrap();
             }
             Step::Link(..) => {}
+            Step::Device(parent, name, device) => {
+                tree.add_device(directory(parent), &name, PLAIN, device)
+                    .unwrap();
+            }
+            Step::ReadOnly(at, yes) => tree.set_read_only(directory(at), yes),
+            Step::Limits(bytes, inodes) => tree.set_limits(Limits { bytes, inodes }),
             Step::Preopen(name, at) => preopens.push((name, at)),
         }
     }

@@ -4,6 +4,7 @@
 //!
 //! To run one again: `cargo test --release -p monaka-tests --test programs lua::scripts::old`
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
@@ -93,7 +94,8 @@ impl Case {
             let from = packable.path().join(&mount[1..]);
             ["--mapdir".into(), mapped(mount, &from)]
         });
-        pack(&linked, mappings, &out);
+        let bare = ["--no-dev", "--no-tmp"].map(OsString::from);
+        pack(&linked, bare.into_iter().chain(mappings), &out);
         let packed = self.run(&out, None);
         fs::remove_file(&out).expect("remove the packed module");
         packed.expect_same(&expected);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use monaka_vfs_core::image::{Escaped, Image};
+use monaka_vfs_core::image::{Escaped, Image, Kind, Limits};
 
 use super::pack::Summary;
 use crate::module::analyze::Module;
@@ -98,6 +98,43 @@ fn mounts(packed: &Packed<'_>) -> Result<Vec<String>> {
         .collect())
 }
 
+/// What the program may add, as one line.
+fn limits(limits: Limits) -> String {
+    let none = Limits::default();
+    let bytes = (limits.bytes != none.bytes).then(|| format!("{} bytes", limits.bytes));
+    let inodes = (limits.inodes != none.inodes).then(|| format!("{} inodes", limits.inodes));
+    let said: Vec<String> = [bytes, inodes].into_iter().flatten().collect();
+    match said.is_empty() {
+        true => "none but memory".into(),
+        false => said.join(", ") + " beside what is packed",
+    }
+}
+
+/// The paths from which on the tree is read-only, and those below them from
+/// which on it is writable again.
+fn read_only(image: Image<'_>) -> [Vec<String>; 2] {
+    let mut places = [Vec::new(), Vec::new()];
+    if image.inode(0).read_only {
+        places[0].push("/".into());
+    }
+    let mut open = vec![(0, String::new())];
+    while let Some((directory, path)) = open.pop() {
+        let inherited = image.inode(directory).read_only;
+        for dirent in image.dirents(directory) {
+            let path = format!("{path}/{}", Escaped(dirent.name));
+            let inode = image.inode(dirent.inode);
+            if inode.read_only != inherited {
+                places[usize::from(inherited)].push(path.clone());
+            }
+            if inode.kind == Kind::Directory {
+                open.push((dirent.inode, path));
+            }
+        }
+    }
+    places.iter_mut().for_each(|paths| paths.sort());
+    places
+}
+
 fn digest(packed: &Packed<'_>) -> String {
     let mut text = String::new();
     for byte in packed.record.digest {
@@ -110,6 +147,12 @@ fn digest(packed: &Packed<'_>) -> String {
 fn packed_text(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<String> {
     let record = &packed.record;
     let contents = Summary::of(packed.tables())?;
+    let image = Image::open(packed.tables())?;
+    let read_only = match read_only(image) {
+        [places, _] if places.is_empty() => "nothing".into(),
+        [places, but] if but.is_empty() => places.join(", "),
+        [places, but] => format!("{}, but not {}", places.join(", "), but.join(", ")),
+    };
     let host_dirs = match record.host_dirs() {
         true => "visible at run time, behind the packed ones",
         false => "not visible",
@@ -117,14 +160,17 @@ fn packed_text(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
     Ok(format!(
         "packed      {contents}\n\
          mounts      {mounts}\n\
-         image       {image} at {address:#x}: tables {tables}, data {data}\n\
+         read-only   {read_only}\n\
+         limits      {limits}\n\
+         image       {image_len} at {address:#x}: tables {tables}, data {data}\n\
          sha256      {digest}\n\
          format      {format}, ABI {abi}\n\
          host dirs   {host_dirs}\n\
          imports     {imports} (`--imports` lists them)\n\
          module      {module}\n",
         mounts = mounts(packed)?.join(", "),
-        image = report::bytes(record.len()),
+        limits = limits(image.limits()),
+        image_len = report::bytes(record.len()),
         address = record.address,
         tables = report::bytes(record.tables_len.into()),
         data = report::bytes(record.data_len),
@@ -139,6 +185,14 @@ fn packed_text(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
 fn packed_json(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<String> {
     let record = &packed.record;
     let contents = Summary::of(packed.tables())?;
+    let image = Image::open(packed.tables())?;
+    let (limits, none) = (image.limits(), Limits::default());
+    let limit = |limited: bool, limit: u64| match limited {
+        true => limit.to_string(),
+        false => "null".into(),
+    };
+    let [read_only, writable] =
+        read_only(image).map(|paths| json::array(paths.iter().map(|path| json::string(path))));
     Ok(json::object([
         ("packed", "true".into()),
         ("format", record.format.to_string()),
@@ -150,7 +204,15 @@ fn packed_json(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
         ("files", contents.files.to_string()),
         ("directories", contents.directories.to_string()),
         ("symlinks", contents.symlinks.to_string()),
+        ("devices", contents.devices.to_string()),
         ("file_bytes", contents.bytes.to_string()),
+        ("read_only", read_only),
+        ("writable_below", writable),
+        ("max_bytes", limit(limits.bytes != none.bytes, limits.bytes)),
+        (
+            "max_inodes",
+            limit(limits.inodes != none.inodes, limits.inodes.into()),
+        ),
         ("image_address", record.address.to_string()),
         ("tables_bytes", record.tables_len.to_string()),
         ("data_bytes", record.data_len.to_string()),

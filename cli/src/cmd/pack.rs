@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monaka_vfs_core::image::{Image, Kind, Meta, Tree, write};
 
 use super::mappings::Mappings;
+use crate::furnish::Furnishing;
 use crate::module::analyze::Module;
 use crate::module::packed::Packed;
 use crate::module::program::Program;
@@ -25,13 +26,14 @@ use crate::scan::{Source, preopens, scan};
 /// The result needs no preopened directory: it reads and writes the packed files
 /// in its own memory, on any runtime, and forgets its changes when it ends.
 /// Mapping a directory over another merges them; the later one wins. Packing a
-/// packed module adds to it.
+/// packed module adds to it; its limits and read-only places stay.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   monaka pack app.wasm --mapdir /::./root -o out.wasm
   monaka pack app.wasm --mapdir /usr/lib::./lib --mapdir /etc/app.conf::./my.conf -o out.wasm
   monaka pack out.wasm --dir ./more::/data -o out.wasm
+  monaka pack app.wasm --mapdir /::./root --read-only / --max-bytes 64M -o out.wasm
   monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -
 
 Exit status: 0 on success, 1 on an error, 2 when the command line is wrong.
@@ -42,6 +44,8 @@ pub(crate) struct Opts {
     input: PathBuf,
     #[command(flatten)]
     mappings: Mappings,
+    #[command(flatten)]
+    furnishing: Furnishing,
     /// Let the program see the directories that the host opens at run time,
     /// behind the packed ones
     ///
@@ -159,6 +163,7 @@ impl Opts {
             scan(&mut tree, mapping, warnings)?;
         }
         preopens(&mut tree, mappings)?;
+        self.furnishing.furnish(&mut tree)?;
         Ok(tree)
     }
 
@@ -236,6 +241,7 @@ pub(crate) struct Summary {
     /// The root does not count.
     pub(crate) directories: usize,
     pub(crate) symlinks: usize,
+    pub(crate) devices: usize,
 }
 
 impl Summary {
@@ -251,6 +257,7 @@ impl Summary {
                     summary.bytes += size;
                 }
                 Kind::Symlink { .. } => summary.symlinks += 1,
+                Kind::Device(_) => summary.devices += 1,
             }
         }
         Ok(summary)
@@ -261,19 +268,14 @@ impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let files = report::count(self.files, "file", "files");
         write!(f, "{files} ({})", report::bytes(self.bytes))?;
-        if self.directories > 0 {
-            write!(
-                f,
-                ", {}",
-                report::count(self.directories, "directory", "directories")
-            )?;
-        }
-        if self.symlinks > 0 {
-            write!(
-                f,
-                ", {}",
-                report::count(self.symlinks, "symbolic link", "symbolic links")
-            )?;
+        for (count, one, many) in [
+            (self.directories, "directory", "directories"),
+            (self.symlinks, "symbolic link", "symbolic links"),
+            (self.devices, "device", "devices"),
+        ] {
+            if count > 0 {
+                write!(f, ", {}", report::count(count, one, many))?;
+            }
         }
         Ok(())
     }

@@ -168,7 +168,7 @@ error: cannot pack app.wasm
         // What happens while the image is mounted.
         (good.replace("1 200)", "1 1)").into(), PACK, 1, "\
 error: cannot pack app.wasm
-  caused by: the file system is too large for the program's memory: it needs 200 bytes; the memory has 65536 and can grow to 65536
+  caused by: the file system is too large for the program's memory: it needs 648 bytes; the memory has 65536 and can grow to 65536
   hint: link with a larger `-Wl,--max-memory=BYTES`, or pack fewer files
 "),
         (good.replace("(i32.store (i32.const 3000) (i32.const 0))", "(call $hello (i32.const 1))").into(), PACK, 1, "\

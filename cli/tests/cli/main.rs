@@ -208,7 +208,7 @@ fn pack_says_what_it_did_unless_told_not_to() {
     let output = place.monaka(PACK);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.starts_with("packed 1 file (8 B) into out.wasm: "),
+        stderr.starts_with("packed 1 file (8 B), 2 directories, 8 devices into out.wasm: "),
         "{stderr}"
     );
     assert!(output.stdout.is_empty());
@@ -344,8 +344,10 @@ fn inspect_prints_what_was_packed() {
             .trim()
             .to_string()
     };
-    assert_eq!(field("packed"), "3 files (20 B), 3 directories");
+    assert_eq!(field("packed"), "3 files (20 B), 5 directories, 8 devices");
     assert_eq!(field("mounts"), "/usr/lib, /etc, /");
+    assert_eq!(field("read-only"), "nothing");
+    assert_eq!(field("limits"), "none but memory");
     assert_eq!(field("format"), "1, ABI 1");
     assert_eq!(field("host dirs"), "not visible");
     assert_eq!(field("imports"), "3 (`--imports` lists them)");
@@ -360,8 +362,35 @@ fn inspect_prints_what_was_packed() {
         "\"files\": 3",
         "\"mounts\": [\"/usr/lib\", \"/etc\", \"/\"]",
         "\"host_dirs\": false",
+        "\"devices\": 8",
+        "\"read_only\": []",
+        "\"max_bytes\": null",
     ] {
         assert!(json.contains(expected), "{json}");
+    }
+    // Limits and read-only places stay when the module is packed again.
+    place.ok(
+        "pack out.wasm --read-only / --max-bytes 64K --max-inodes 3 --mapdir /a::root \
+         -o limited.wasm -q",
+    );
+    place.ok("pack limited.wasm --mapdir /b::root -o again.wasm -q");
+    for module in ["limited.wasm", "again.wasm"] {
+        let text = place.text(&format!("inspect {module}"));
+        for line in [
+            "read-only   /, but not /tmp\n",
+            "limits      65536 bytes, 3 inodes beside what is packed\n",
+        ] {
+            assert!(text.contains(line), "{module}: {text}");
+        }
+        let json = place.text(&format!("inspect {module} --json"));
+        for expected in [
+            "\"read_only\": [\"/\"]",
+            "\"writable_below\": [\"/tmp\"]",
+            "\"max_bytes\": 65536",
+            "\"max_inodes\": 3",
+        ] {
+            assert!(json.contains(expected), "{json}");
+        }
     }
     place.put("plain.wasm", "(module)");
     let text = place.text("inspect plain.wasm");

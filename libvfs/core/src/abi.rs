@@ -16,7 +16,6 @@ pub const IOV_MAX: u32 = 1024;
 pub struct Iovs {
     at: u32,
     count: u32,
-    /// Bytes of all that are still to come.
     left: u32,
 }
 

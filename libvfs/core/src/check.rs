@@ -31,18 +31,26 @@ impl Memfs<'_> {
             assert_eq!(dir.subdirs, subdirs, "subdirectories are counted");
             assert!(inode.nlink != 0 || dir.is_empty(), "removed means empty");
         }
+        let (mut counted, mut bytes) = (0, 0);
         for (ino, inode) in self.inodes() {
+            counted += inode.nlink.max(1);
             assert_eq!(inode.nlink, names[ino.slot()], "links of {ino:?}");
             assert!(inode.nlink > 0 || inode.open > 0, "{ino:?} is kept alive");
             match &inode.kind {
-                Kind::Regular(data) => data.check(self.image().len() as u64),
+                Kind::Regular(data) => {
+                    data.check(self.image().len() as u64);
+                    bytes += data.heap_bytes();
+                }
                 Kind::Directory(_) => {
                     assert!(inode.nlink <= 1, "directories have one name");
                     self.check_leads_to_root(ino);
                 }
                 Kind::Symlink(target) => assert!(!target.is_empty()),
+                Kind::Device(_) => {}
             }
         }
+        assert_eq!(self.used_inodes(), counted, "inodes are counted");
+        assert_eq!(self.used_bytes(), bytes, "written bytes are counted");
     }
 
     fn check_leads_to_root(&self, mut ino: Ino) {

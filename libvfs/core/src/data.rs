@@ -34,6 +34,48 @@ pub const SIZE_MAX: u64 = i64::MAX as u64;
 /// More than this cannot be allocated in a 32-bit memory, so nobody tries.
 const ALLOCATE_MAX: u64 = 1 << 32;
 
+/// How many bytes all files' heap extents take together, and may.
+#[derive(Debug)]
+pub struct Space {
+    used: u64,
+    max: u64,
+}
+
+impl Space {
+    /// Nothing used of `max` bytes.
+    pub fn new(max: u64) -> Space {
+        Space { used: 0, max }
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Bytes that are left.
+    fn left(&self) -> u64 {
+        self.max - self.used
+    }
+
+    /// `NOSPC` if fewer than `bytes` are left.
+    fn check(&self, bytes: u64) -> Result<()> {
+        if bytes > self.left() {
+            return Err(Errno::NOSPC);
+        }
+        Ok(())
+    }
+
+    /// Counts `bytes` for which there is [room](Space::check).
+    fn take(&mut self, bytes: u64) {
+        self.used += bytes;
+    }
+
+    /// Counts `bytes` less.
+    pub fn give_back(&mut self, bytes: u64) {
+        self.used -= bytes;
+    }
+}
+
 #[derive(Debug)]
 enum Content {
     /// `at..at + len` of the image's data.
@@ -60,6 +102,14 @@ impl Extent {
 
     fn end(&self) -> u64 {
         self.start + self.len()
+    }
+
+    /// Length if it is a heap extent, else 0.
+    fn heap_len(&self) -> u64 {
+        match &self.content {
+            Content::Image { .. } => 0,
+            Content::Heap(bytes) => bytes.len() as u64,
+        }
     }
 
     /// Keeps the bytes before offset `end` of the file.
@@ -109,15 +159,10 @@ impl FileData {
         self.size
     }
 
-    /// Bytes of memory behind the contents, the image's not counted.
+    /// Bytes of contents that are not the image's: what a file costs of the
+    /// [`Space`].
     pub fn heap_bytes(&self) -> u64 {
-        self.extents
-            .iter()
-            .map(|e| match &e.content {
-                Content::Image { .. } => 0,
-                Content::Heap(bytes) => bytes.capacity() as u64,
-            })
-            .sum()
+        self.extents.iter().map(Extent::heap_len).sum()
     }
 
     /// What lies in `offset..offset + len`, cut at the end of the file.
@@ -135,12 +180,13 @@ impl FileData {
     /// Copies the program's `from` to `offset`.
     ///
     /// The file grows where the write passes its end; a gap before it is a
-    /// hole. `FBIG` past [`SIZE_MAX`]. When memory runs out in the middle, what
-    /// was written up to there stays and its length is answered, as on a full
-    /// disk; `NOSPC` when that is nothing.
+    /// hole. `FBIG` past [`SIZE_MAX`]. When memory or `space` runs out in the
+    /// middle, what was written up to there stays and its length is answered, as
+    /// on a full disk; `NOSPC` when that is nothing.
     pub fn write(
         &mut self,
         image: &[u8],
+        space: &mut Space,
         memory: &impl GuestMemory,
         mut from: Region,
         mut offset: u64,
@@ -154,38 +200,39 @@ impl FileData {
         }
         while !from.is_empty() {
             let room = CHUNK - offset % CHUNK;
-            let (part, rest) = from.split(room as u32);
-            if let Err(errno) = self.write_in_chunk(image, memory, part, offset) {
-                let written = whole - from.len();
-                return if written == 0 {
-                    Err(errno)
-                } else {
-                    Ok(written)
-                };
+            let (part, _) = from.split(room as u32);
+            match self.write_in_chunk(image, space, memory, part, offset) {
+                Ok(len) => {
+                    offset += u64::from(len);
+                    from = from.split(len).1;
+                }
+                Err(errno) if from.len() == whole => return Err(errno),
+                Err(_) => return Ok(whole - from.len()),
             }
-            offset += u64::from(part.len());
-            from = rest;
         }
         Ok(whole)
     }
 
     /// Sets the size: cuts what is behind it, or appends a hole.
-    pub fn set_size(&mut self, size: u64) {
+    pub fn set_size(&mut self, space: &mut Space, size: u64) {
         if size < self.size {
-            self.cut(size);
+            self.cut(space, size);
         }
         self.size = size;
     }
 
     /// Drops all extents behind `end`.
-    fn cut(&mut self, end: u64) {
+    fn cut(&mut self, space: &mut Space, end: u64) {
         let mut keep = self.position(end);
         if let Some(extent) = self.extents.get_mut(keep)
             && extent.start < end
         {
+            let before = extent.heap_len();
             extent.truncate(end);
+            space.give_back(before - extent.heap_len());
             keep += 1;
         }
+        space.give_back(self.extents[keep..].iter().map(Extent::heap_len).sum());
         self.extents.truncate(keep);
         if self.extents.is_empty() {
             self.extents = SmallVec::new();
@@ -193,11 +240,16 @@ impl FileData {
     }
 
     /// Makes sure that writing anywhere in `offset..offset + len` finds its
-    /// memory, and that the file is at least that long. `NOSPC` when memory is
-    /// out; the file reads as before then, though holes may have been filled.
-    /// The caller checks that the end is not
-    /// past [`SIZE_MAX`].
-    pub fn allocate(&mut self, image: &[u8], offset: u64, len: u64) -> Result<()> {
+    /// memory, and that the file is at least that long. `NOSPC` when memory or
+    /// `space` is out; the file reads as before then, though holes may have been
+    /// filled. The caller checks that the end is not past [`SIZE_MAX`].
+    pub fn allocate(
+        &mut self,
+        image: &[u8],
+        space: &mut Space,
+        offset: u64,
+        len: u64,
+    ) -> Result<()> {
         if len > ALLOCATE_MAX {
             return Err(Errno::NOSPC);
         }
@@ -205,8 +257,8 @@ impl FileData {
         let mut at = offset;
         while at < end {
             let chunk_end = (at - at % CHUNK + CHUNK).min(end);
-            if let Err(errno) = self.cover(image, at, chunk_end) {
-                self.cut(self.size);
+            if let Err(errno) = self.cover(image, space, at, chunk_end) {
+                self.cut(space, self.size);
                 return Err(errno);
             }
             at = chunk_end;
@@ -241,14 +293,22 @@ impl FileData {
         self.extents.partition_point(|e| e.end() <= offset)
     }
 
-    /// Writes `from` to `offset`, both ends in one chunk.
+    /// Writes `from` to `offset`, both ends in one chunk; of what grows the file
+    /// as much as there is `space` for. Answers how much.
     fn write_in_chunk(
         &mut self,
         image: &[u8],
+        space: &mut Space,
         memory: &impl GuestMemory,
-        from: Region,
+        mut from: Region,
         offset: u64,
-    ) -> Result<()> {
+    ) -> Result<u32> {
+        if offset >= self.size && u64::from(from.len()) > space.left() {
+            from = from.split(space.left() as u32).0;
+            if from.is_empty() {
+                return Err(Errno::NOSPC);
+            }
+        }
         let end = offset + u64::from(from.len());
         // Appending to the last extent needs no zeroing first.
         if offset == self.size
@@ -259,8 +319,9 @@ impl FileData {
         {
             reserve(bytes, from.len() as usize)?;
             memory.append(from, bytes);
+            space.take(from.len().into());
             self.size = end;
-            return Ok(());
+            return Ok(from.len());
         }
         if offset >= self.size && offset.is_multiple_of(BLOCK) {
             let mut bytes = Vec::new();
@@ -271,19 +332,26 @@ impl FileData {
                 start: offset,
                 content: Content::Heap(bytes),
             });
+            space.take(from.len().into());
             self.size = end;
-            return Ok(());
+            return Ok(from.len());
         }
-        let (extent_start, bytes) = self.cover(image, offset, end)?;
+        let (extent_start, bytes) = self.cover(image, space, offset, end)?;
         let at = (offset - extent_start) as usize;
         memory.read(from, &mut bytes[at..at + from.len() as usize]);
         self.size = self.size.max(end);
-        Ok(())
+        Ok(from.len())
     }
 
     /// Sees to it that one heap extent covers `start..end`, which lie in one
     /// chunk, and answers its start and bytes. The size is the caller's to set.
-    fn cover(&mut self, image: &[u8], start: u64, end: u64) -> Result<(u64, &mut [u8])> {
+    fn cover(
+        &mut self,
+        image: &[u8],
+        space: &mut Space,
+        start: u64,
+        end: u64,
+    ) -> Result<(u64, &mut [u8])> {
         let first = self.position(start);
         let covered = self.extents.get(first).is_some_and(|e| {
             e.start <= start && end <= e.end() && matches!(e.content, Content::Heap(_))
@@ -291,7 +359,7 @@ impl FileData {
         let at = if covered {
             first
         } else {
-            self.gather(image, first, start, end)?
+            self.gather(image, space, first, start, end)?
         };
         let extent = &mut self.extents[at];
         let at = extent.start;
@@ -305,7 +373,14 @@ impl FileData {
     /// Replaces what overlaps `start..end`, from index `first` on, by one heap
     /// extent that covers it, and answers its index. Parts of image extents
     /// outside the chunk stay borrowed.
-    fn gather(&mut self, image: &[u8], first: usize, start: u64, end: u64) -> Result<usize> {
+    fn gather(
+        &mut self,
+        image: &[u8],
+        space: &mut Space,
+        first: usize,
+        start: u64,
+        end: u64,
+    ) -> Result<usize> {
         let chunk = start - start % CHUNK;
         let chunk_end = chunk + CHUNK;
         // Where the new extent may reach: whole blocks, but not over the
@@ -327,6 +402,9 @@ impl FileData {
         }
 
         // Reserve everything, then change.
+        let replaced: u64 = self.extents[first..last].iter().map(Extent::heap_len).sum();
+        let growth = new_end - new_start - replaced;
+        space.check(growth)?;
         let len = (new_end - new_start) as usize;
         let mut bytes = Vec::new();
         reserve(&mut bytes, len)?;
@@ -344,6 +422,7 @@ impl FileData {
             .last()
             .and_then(|e| image_part(e, new_end, e.end()));
         self.extents.drain(first..last);
+        space.take(growth);
         let mut at = first;
         if let Some(left) = left {
             self.extents.insert(at, left);

@@ -16,12 +16,12 @@ use crate::rights::Rights;
 /// The most descriptors a program may have open.
 pub const FDS_MAX: usize = 1 << 20;
 
-/// An open regular file.
+/// An open regular file or device.
 #[derive(Debug)]
 pub struct File {
     /// The inode, which the description holds.
     pub ino: Ino,
-    /// Where the next read or write begins.
+    /// Where the next read or write begins; means nothing on a device.
     pub offset: u64,
     /// `fdflags`.
     pub flags: u16,
@@ -50,11 +50,11 @@ pub struct Dir<'i> {
 /// What a number stands for.
 #[derive(Debug)]
 pub enum Descriptor<'i> {
-    /// A packed regular file.
+    /// A packed regular file or device.
     File(File),
     /// A packed directory.
     Dir(Dir<'i>),
-    /// The host's descriptor of that number.
+    /// The host's descriptor of that number. More than one may stand for it.
     Host(u32),
 }
 
@@ -158,6 +158,12 @@ impl<'i> FdTable<'i> {
         self.get(to)?;
         let descriptor = self.remove(from)?;
         Ok(core::mem::replace(self.get_mut(to)?, descriptor))
+    }
+
+    /// Whether a number stands for the host's descriptor `host`.
+    pub fn holds_host(&self, host: u32) -> bool {
+        self.iter()
+            .any(|(_, d)| matches!(d, Descriptor::Host(n) if *n == host))
     }
 
     /// The open numbers and what they stand for.

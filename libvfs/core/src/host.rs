@@ -1,18 +1,22 @@
 //! The host's own calls, as the file system needs them.
 
 use crate::errno::{Errno, Result};
-use crate::memory::GuestMemory;
+use crate::memory::{GuestMemory, Region};
 use crate::time::Timestamp;
 
 macro_rules! host {
     ($($name:ident($($arg:ident: $ty:ident),*);)*) => {
-        /// The host behind a program: its descriptors and its clock.
+        /// The host behind a program: its descriptors, its clock and its
+        /// random bytes.
         ///
         /// Each function of the witx is the host's own, with the program's
         /// addresses passed through untouched; descriptors are the host's.
         pub trait Host {
             /// The time of day. 0 if the host has no clock.
             fn now(&mut self) -> Timestamp;
+
+            /// Fills `to` with random bytes that nobody can predict.
+            fn random(&mut self, to: Region) -> Result<()>;
 
             /// Whether the host has a descriptor of that number.
             fn is_open(&mut self, fd: u32) -> bool;

@@ -4,6 +4,7 @@ use core::num::NonZeroU32;
 
 use crate::bytes::Bytes;
 use crate::data::FileData;
+use crate::device::Device;
 use crate::dir::Directory;
 use crate::time::{Marks, Timestamp};
 
@@ -40,6 +41,8 @@ pub enum Kind<'i> {
     Directory(Directory<'i>),
     /// A symbolic link and its target.
     Symlink(Bytes<'i>),
+    /// A device.
+    Device(Device),
 }
 
 /// An inode. It lives while a dentry names it or a description holds it.
@@ -60,6 +63,8 @@ pub struct Inode<'i> {
     /// The executable bit. Preview 1 cannot show it; it is kept for those who
     /// take the file system out again.
     pub executable: bool,
+    /// It never changes, and where it is a directory neither do its entries.
+    pub read_only: bool,
     /// What it is.
     pub kind: Kind<'i>,
 }
@@ -75,6 +80,7 @@ impl<'i> Inode<'i> {
             open: 0,
             marks: Marks::default(),
             executable: false,
+            read_only: false,
             kind,
         }
     }
@@ -88,6 +94,10 @@ impl<'i> Inode<'i> {
 
     /// Carries out the marks.
     pub fn settle(&mut self, now: Timestamp) {
+        if self.read_only {
+            self.marks = Marks::default();
+            return;
+        }
         if self.marks.has(Marks::ATIM) {
             self.atim = now;
         }

@@ -7,7 +7,7 @@
 //!
 //! Who uses whom, never the other way round:
 //! `vfs → {abi, fd, rights, host} → memfs → resolve → {dir, data, inode} →
-//! {name, bytes, time, memory, errno}`. Only [`resolve`] splits paths, only
+//! {name, bytes, time, device, memory, errno}`. Only [`resolve`] splits paths, only
 //! [`errno`] knows numbers, only [`abi`] knows layouts.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ pub mod abi;
 pub mod bytes;
 mod check;
 pub mod data;
+pub mod device;
 pub mod dir;
 pub mod errno;
 pub mod fd;

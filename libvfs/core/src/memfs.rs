@@ -7,7 +7,8 @@
 use alloc::vec::Vec;
 
 use crate::bytes::Bytes;
-use crate::data::FileData;
+use crate::data::{FileData, Space};
+use crate::device::Device;
 use crate::dir::Directory;
 use crate::errno::{Errno, Result};
 use crate::image::{self, Image};
@@ -39,6 +40,11 @@ pub struct Memfs<'i> {
     /// `Ino` n stands in slot n - 1. The root is slot 0 and never freed.
     slots: Vec<Slot<'i>>,
     first_free: Option<u32>,
+    /// Inodes and their second and further names: how many there are, and how
+    /// many there may be.
+    used: u32,
+    used_max: u32,
+    space: Space,
     /// The image's data, which extents borrow.
     image: &'i [u8],
 }
@@ -56,9 +62,15 @@ impl<'i> Memfs<'i> {
             return Err(Errno::INVAL);
         }
         let count = image.inodes();
+        let limits = image.limits();
+        // Each inode but the root has a name.
+        let used = image.dirents_len().saturating_add(1);
         let mut fs = Memfs {
             slots: Vec::new(),
             first_free: None,
+            used,
+            used_max: used.saturating_add(limits.inodes),
+            space: Space::new(limits.bytes),
             image: data,
         };
         fs.slots
@@ -72,9 +84,11 @@ impl<'i> Memfs<'i> {
                 }
                 image::Kind::Directory => Kind::Directory(Directory::new(Self::ROOT)),
                 image::Kind::Symlink { target } => Kind::Symlink(Bytes::Borrowed(target)),
+                image::Kind::Device(device) => Kind::Device(device),
             };
             let mut inode = Inode::new(kind, packed.meta.mtime);
             inode.executable = packed.meta.executable;
+            inode.read_only = packed.read_only;
             fs.slots.push(Slot::Used(inode));
         }
         fs.inode_mut(Self::ROOT).nlink = 1;
@@ -92,6 +106,16 @@ impl<'i> Memfs<'i> {
             }
         }
         Ok(fs)
+    }
+
+    /// How many inodes there are, as [`Limits::inodes`](image::Limits::inodes) counts them.
+    pub fn used_inodes(&self) -> u32 {
+        self.used
+    }
+
+    /// Bytes that the files' written contents take.
+    pub fn used_bytes(&self) -> u64 {
+        self.space.used()
     }
 
     /// The image's data.
@@ -139,13 +163,33 @@ impl<'i> Memfs<'i> {
         }
     }
 
-    /// As [`Memfs::file`], with the timestamps that a change marks.
-    pub fn file_mut(&mut self, ino: Ino) -> Result<(&mut FileData, &mut Marks)> {
-        let inode = self.inode_mut(ino);
-        match &mut inode.kind {
-            Kind::Regular(data) => Ok((data, &mut inode.marks)),
+    /// As [`Memfs::file`], with what a change takes of the file system's space
+    /// and the timestamps that it marks.
+    pub fn file_mut(&mut self, ino: Ino) -> Result<(&mut FileData, &mut Space, &mut Marks)> {
+        match &mut self.slots[ino.slot()] {
+            Slot::Used(Inode {
+                kind: Kind::Regular(data),
+                marks,
+                ..
+            }) => Ok((data, &mut self.space, marks)),
             _ => Err(Errno::BADF),
         }
+    }
+
+    /// The device that `ino` is, if it is one.
+    pub fn device(&self, ino: Ino) -> Option<Device> {
+        match self.inode(ino).kind {
+            Kind::Device(device) => Some(device),
+            _ => None,
+        }
+    }
+
+    /// `ROFS` if what `ino` holds must not change.
+    pub fn writable(&self, ino: Ino) -> Result<()> {
+        if self.inode(ino).read_only {
+            return Err(Errno::ROFS);
+        }
+        Ok(())
     }
 
     /// Whether `ino` is a directory.
@@ -158,13 +202,23 @@ impl<'i> Memfs<'i> {
         self.directory(dir)?.get(name).ok_or(Errno::NOENT)
     }
 
+    /// `XDEV` if an entry would move between a directory that must not change
+    /// and another, `ROFS` if it would within such.
+    pub fn both_writable(&self, one: Ino, other: Ino) -> Result<()> {
+        if self.inode(one).read_only != self.inode(other).read_only {
+            return Err(Errno::XDEV);
+        }
+        self.writable(one)
+    }
+
     /// Creates the entry `name` in `dir` and the inode behind it.
     ///
     /// Checked in this order, the first failure decides:
     /// 1. `dir` is not a directory → `NOTDIR`
     /// 2. `dir` was removed         → `NOENT`
     /// 3. `name` exists             → `EXIST`
-    /// 4. memory is out             → `NOSPC`
+    /// 4. `dir` is read-only        → `ROFS`
+    /// 5. there are as many inodes as there may be, or memory is out → `NOSPC`
     ///
     /// The only path on which inodes come into being. Compare fs/namei.c:
     /// do_mknodat().
@@ -176,6 +230,7 @@ impl<'i> Memfs<'i> {
         now: Timestamp,
     ) -> Result<Ino> {
         let name = self.vacant(dir, name)?;
+        self.countable()?;
         let kind = match new {
             New::Regular => Kind::Regular(FileData::default()),
             New::Directory => Kind::Directory(Directory::new(dir)),
@@ -192,14 +247,20 @@ impl<'i> Memfs<'i> {
 
     /// Adds the entry `name` of `dir` as another name of `ino`.
     ///
-    /// Checked as [`Memfs::create`], and then: `ino` is a directory → `PERM`.
+    /// Checked as [`Memfs::create`], and then: `ino` is read-only, `dir` is not →
+    /// `XDEV`; `ino` is a directory → `PERM`.
     /// Compare fs/namei.c:do_linkat().
     pub fn link(&mut self, ino: Ino, dir: Ino, name: Name<'_>, now: Timestamp) -> Result<()> {
         let name = self.vacant(dir, name)?;
+        if self.inode(ino).read_only {
+            return Err(Errno::XDEV);
+        }
         if self.is_directory(ino) {
             return Err(Errno::PERM);
         }
+        self.countable()?;
         self.insert(dir, name, ino)?;
+        self.used += 1;
         self.inode_mut(dir).touch(now);
         self.inode_mut(ino).ctim = now;
         Ok(())
@@ -209,16 +270,20 @@ impl<'i> Memfs<'i> {
     ///
     /// Checked in this order, the first failure decides:
     /// 1. `dir` is not a directory     → `NOTDIR`
-    /// 2. no entry `name`              → `NOENT`
-    /// 3. the entry is a directory     → `ISDIR`
+    /// 2. `dir` is read-only           → `ROFS`
+    /// 3. no entry `name`              → `NOENT`
+    /// 4. the entry is a directory     → `ISDIR`
+    /// 5. the entry is read-only       → `BUSY`
     ///
     /// The inode lives on while a description holds it. Compare fs/namei.c:
     /// do_unlinkat().
     pub fn unlink(&mut self, dir: Ino, name: Name<'_>, now: Timestamp) -> Result<()> {
+        self.writable(dir)?;
         let ino = self.lookup(dir, name)?;
         if self.is_directory(ino) {
             return Err(Errno::ISDIR);
         }
+        self.removable(ino)?;
         self.directory_mut(dir)?.remove(name);
         self.inode_mut(dir).touch(now);
         self.drop_name(ino, now);
@@ -229,14 +294,19 @@ impl<'i> Memfs<'i> {
     ///
     /// Checked in this order, the first failure decides:
     /// 1. `dir` is not a directory     → `NOTDIR`
-    /// 2. no entry `name`              → `NOENT`
-    /// 3. the entry is no directory    → `NOTDIR`
-    /// 4. the directory is not empty   → `NOTEMPTY`
+    /// 2. `dir` is read-only           → `ROFS`
+    /// 3. no entry `name`              → `NOENT`
+    /// 4. the entry is no directory    → `NOTDIR`
+    /// 5. the entry is read-only       → `BUSY`
+    /// 6. the directory is not empty   → `NOTEMPTY`
     ///
     /// Compare fs/namei.c:do_rmdir().
     pub fn remove_directory(&mut self, dir: Ino, name: Name<'_>, now: Timestamp) -> Result<()> {
+        self.writable(dir)?;
         let ino = self.lookup(dir, name)?;
-        if !self.directory(ino)?.is_empty() {
+        let empty = self.directory(ino)?.is_empty();
+        self.removable(ino)?;
+        if !empty {
             return Err(Errno::NOTEMPTY);
         }
         let parent = self.directory_mut(dir)?;
@@ -252,15 +322,17 @@ impl<'i> Memfs<'i> {
     ///
     /// Checked in this order, the first failure decides:
     /// 1. a parent is not a directory                        → `NOTDIR`
-    /// 2. no entry `old_name`                                → `NOENT`
-    /// 3. a directory would come to lie in itself            → `INVAL`
-    /// 4. `new_dir` was removed                              → `NOENT`
-    /// 5. both names lead to one inode                       → nothing to do
-    /// 6. what would be replaced holds the entry             → `NOTEMPTY`
-    /// 7. a directory would replace something else           → `NOTDIR`
-    /// 8. something else would replace a directory           → `ISDIR`
-    /// 9. the replaced directory is not empty                → `NOTEMPTY`
-    /// 10. memory is out                                     → `NOSPC`
+    /// 2. one parent is read-only → `XDEV`; both are         → `ROFS`
+    /// 3. no entry `old_name`                                → `NOENT`
+    /// 4. a directory would come to lie in itself            → `INVAL`
+    /// 5. `new_dir` was removed                              → `NOENT`
+    /// 6. both names lead to one inode                       → nothing to do
+    /// 7. what would be replaced holds the entry             → `NOTEMPTY`
+    /// 8. a directory would replace something else           → `NOTDIR`
+    /// 9. something else would replace a directory           → `ISDIR`
+    /// 10. either entry is read-only                         → `BUSY`
+    /// 11. the replaced directory is not empty               → `NOTEMPTY`
+    /// 12. memory is out                                     → `NOSPC`
     ///
     /// Compare fs/namei.c:do_renameat2() and vfs_rename().
     pub fn rename(
@@ -271,6 +343,7 @@ impl<'i> Memfs<'i> {
         new_name: Name<'_>,
         now: Timestamp,
     ) -> Result<()> {
+        self.both_writable(old_dir, new_dir)?;
         let source = self.lookup(old_dir, old_name)?;
         let moves_directory = self.is_directory(source);
         if moves_directory && self.is_within(new_dir, source)? {
@@ -280,6 +353,7 @@ impl<'i> Memfs<'i> {
         match target {
             None => {
                 let name = self.vacant(new_dir, new_name)?;
+                self.removable(source)?;
                 let new_parent = self.directory_mut(new_dir)?;
                 // Before the old name goes: removing may give back the room.
                 new_parent.insert(name, source);
@@ -294,10 +368,12 @@ impl<'i> Memfs<'i> {
                 match (moves_directory, self.is_directory(target)) {
                     (true, false) => return Err(Errno::NOTDIR),
                     (false, true) => return Err(Errno::ISDIR),
-                    (true, true) if !self.directory(target)?.is_empty() => {
-                        return Err(Errno::NOTEMPTY);
-                    }
                     _ => {}
+                }
+                self.removable(source)?;
+                self.removable(target)?;
+                if moves_directory && !self.directory(target)?.is_empty() {
+                    return Err(Errno::NOTEMPTY);
                 }
                 self.directory_mut(old_dir)?.remove(old_name);
                 self.directory_mut(new_dir)?.replace(new_name, source);
@@ -352,8 +428,26 @@ impl<'i> Memfs<'i> {
         if directory.get(name).is_some() {
             return Err(Errno::EXIST);
         }
-        directory.reserve(1)?;
+        self.writable(dir)?;
+        self.directory_mut(dir)?.reserve(1)?;
         Bytes::copy(name.bytes())
+    }
+
+    /// Checks that there may be one more inode or name of one. `NOSPC`.
+    fn countable(&self) -> Result<()> {
+        if self.used >= self.used_max {
+            return Err(Errno::NOSPC);
+        }
+        Ok(())
+    }
+
+    /// Checks that the entry of a writable directory may go: a read-only one was
+    /// made so by its own name, like a mount point. `BUSY`.
+    fn removable(&self, ino: Ino) -> Result<()> {
+        if self.inode(ino).read_only {
+            return Err(Errno::BUSY);
+        }
+        Ok(())
     }
 
     /// Adds a dentry, for which there is room, and counts it.
@@ -373,6 +467,7 @@ impl<'i> Memfs<'i> {
     }
 
     fn add_inode(&mut self, inode: Inode<'i>) -> Result<Ino> {
+        self.used += 1;
         let slot = match self.first_free {
             Some(slot) => {
                 if let Slot::Free(next) = self.slots[slot as usize] {
@@ -393,12 +488,19 @@ impl<'i> Memfs<'i> {
         let inode = self.inode_mut(ino);
         inode.nlink -= 1;
         inode.ctim = now;
+        if inode.nlink != 0 {
+            self.used -= 1;
+        }
         self.free_if_unused(ino);
     }
 
     fn free_if_unused(&mut self, ino: Ino) {
         let inode = self.inode(ino);
         if inode.nlink == 0 && inode.open == 0 {
+            if let Kind::Regular(data) = &inode.kind {
+                self.space.give_back(data.heap_bytes());
+            }
+            self.used -= 1;
             self.slots[ino.slot()] = Slot::Free(self.first_free);
             self.first_free = Some(ino.slot() as u32);
         }

@@ -219,6 +219,7 @@ pub mod fstflags {
 #[repr(u8)]
 #[allow(missing_docs)]
 pub enum Filetype {
+    CharacterDevice = 2,
     Directory = 3,
     Regular = 4,
     Symlink = 7,

@@ -15,6 +15,7 @@ use crate::symbols;
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
     fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+    fn random_get(buffer: u32, len: u32) -> u32;
 }
 
 /// `clockid` of the witx.
@@ -73,6 +74,11 @@ macro_rules! host {
                     0 => time,
                     _ => 0,
                 }
+            }
+
+            fn random(&mut self, to: Region) -> Result<()> {
+                // SAFETY: a region lies in memory, and the host writes nothing else.
+                answer(unsafe { random_get(to.at(), to.len()) })
             }
 
             fn is_open(&mut self, fd: u32) -> bool {

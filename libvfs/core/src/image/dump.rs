@@ -10,7 +10,7 @@
 //! /lib symlink 0.000000000 1 usr/lib
 //! ```
 //! A line for each dirent, depth first and by name: path, kind (`+x` if it is
-//! executable), time of modification, number of links, and what belongs to the
+//! executable, `+ro` if it is read-only), time of modification, number of links, and what belongs to the
 //! kind. Later names of an inode only say which one is the first. Paths are
 //! [`Escaped`], so fields are apart by one space and lines by one line feed.
 
@@ -19,6 +19,7 @@ use core::fmt::{self, Write};
 
 use super::format::{ROOT, VERSION};
 use super::reader::{Dirent, Image, Inode, Kind};
+use super::tree::Limits;
 
 /// Bytes that should be text: UTF-8 as it is, but for `\\`, and `\xHH` for all
 /// bytes that are not UTF-8, white space or control characters.
@@ -53,13 +54,21 @@ impl fmt::Display for Dump<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let image = self.0;
         let mut names = Names::of(image);
-        writeln!(
+        write!(
             f,
             "image version={VERSION} inodes={} dirents={} data={}",
             image.inodes(),
             image.dirents_len(),
             image.data_len()
         )?;
+        let (limits, none) = (image.limits(), Limits::default());
+        if limits.bytes != none.bytes {
+            write!(f, " max-bytes={}", limits.bytes)?;
+        }
+        if limits.inodes != none.inodes {
+            write!(f, " max-inodes={}", limits.inodes)?;
+        }
+        f.write_char('\n')?;
         for (fd, preopen) in (3u64..).zip(image.preopens()) {
             write!(f, "preopen {fd} {} ", Escaped(preopen.name))?;
             names.write_path(f, preopen.inode)?;
@@ -146,20 +155,30 @@ impl<'a> Names<'a> {
 
     /// Writes what follows an inode's path, up to the end of the line.
     fn write_inode(&self, f: &mut fmt::Formatter<'_>, inode: u32) -> fmt::Result {
-        let Inode { meta, kind } = self.image.inode(inode);
+        let Inode {
+            meta,
+            read_only,
+            kind,
+        } = self.image.inode(inode);
         let word = match kind {
             Kind::Directory => "directory",
             Kind::Regular { .. } => "file",
             Kind::Symlink { .. } => "symlink",
+            Kind::Device(_) => "device",
         };
+        let read_only = if read_only { "+ro" } else { "" };
         let executable = if meta.executable { "+x" } else { "" };
         let (seconds, nanos) = (meta.mtime / 1_000_000_000, meta.mtime % 1_000_000_000);
         let links = self.links[inode as usize];
-        write!(f, " {word}{executable} {seconds}.{nanos:09} {links}")?;
+        write!(
+            f,
+            " {word}{executable}{read_only} {seconds}.{nanos:09} {links}"
+        )?;
         match kind {
             Kind::Directory => {}
             Kind::Regular { start, size } => write!(f, " size={size} start={start}")?,
             Kind::Symlink { target } => write!(f, " {}", Escaped(target))?,
+            Kind::Device(device) => write!(f, " number={}", device.number())?,
         }
         f.write_char('\n')
     }

@@ -26,6 +26,8 @@ pub const SMALL_ALIGN: u64 = 8;
 /// From this length on a file is aligned to [`LARGE_ALIGN`].
 pub const LARGE: u64 = 4096;
 
+/// Inode kind: character device.
+pub const DEVICE: u8 = 2;
 /// Inode kind: directory. The kinds are WASI's file types.
 pub const DIRECTORY: u8 = 3;
 /// Inode kind: regular file.
@@ -35,6 +37,8 @@ pub const SYMLINK: u8 = 7;
 
 /// Inode flag: the file is executable.
 pub const EXECUTABLE: u8 = 1;
+/// Inode flag: the inode does not change, nor do a directory's entries.
+pub const READ_ONLY: u8 = 2;
 
 /// The root directory's inode.
 pub const ROOT: u32 = 0;
@@ -91,7 +95,7 @@ fn put(bytes: &mut [u8], at: &mut usize, field: &[u8]) {
 
 record!(
     /// Stands at the image's very beginning.
-    Superblock, 48, {
+    Superblock, 56, {
         magic: u64,
         version: u32,
         flags: u32,
@@ -100,8 +104,9 @@ record!(
         dirents: u32,
         preopens: u32,
         names_len: u32,
-        reserved: u32,
+        max_inodes: u32,
         data_len: u64,
+        max_bytes: u64,
     }
 );
 
@@ -215,10 +220,11 @@ mod tests {
             dirents: u32::MAX,
             preopens: u32::MAX,
             names_len: u32::MAX,
-            reserved: 0,
+            max_inodes: 0,
             data_len: 0,
+            max_bytes: 0,
         };
-        let sum = 48 + u64::from(u32::MAX) * (32 + 12 + 12 + 1);
+        let sum = 56 + u64::from(u32::MAX) * (32 + 12 + 12 + 1);
         assert_eq!(superblock.expected_len(), sum.div_ceil(64) * 64);
     }
 }

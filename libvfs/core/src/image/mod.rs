@@ -25,7 +25,7 @@ mod writer;
 
 pub use dump::{Dump, Escaped};
 pub use reader::{Dirent, Image, ImageError, Inode, Kind, Preopen};
-pub use tree::{Contents, Meta, NodeId, Tree, TreeError, ValidTree};
+pub use tree::{Contents, Limits, Meta, NodeId, Tree, TreeError, ValidTree};
 pub use writer::{Content, WriteError, Written, write};
 
 /// An image's address in memory is a multiple of this, so that what is aligned

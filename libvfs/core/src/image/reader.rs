@@ -16,10 +16,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::format::{
-    DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, MAGIC, PreopenRecord, REGULAR, ROOT, SYMLINK,
-    Superblock, VERSION, is_name, is_path,
+    DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, MAGIC, PreopenRecord, READ_ONLY,
+    REGULAR, ROOT, SYMLINK, Superblock, VERSION, is_name, is_path,
 };
-use super::tree::{Meta, NodeId, Tree};
+use super::tree::{Limits, Meta, NodeId, Tree};
+use crate::device::Device;
 
 /// An image's tables, valid throughout.
 #[derive(Clone, Copy)]
@@ -30,6 +31,7 @@ pub struct Image<'a> {
     names: &'a [u8],
     tables_len: u32,
     data_len: u64,
+    limits: Limits,
 }
 
 /// An inode of an [`Image`].
@@ -37,6 +39,8 @@ pub struct Image<'a> {
 pub struct Inode<'a> {
     /// Its meta data.
     pub meta: Meta,
+    /// Whether it must not change, nor a directory's entries.
+    pub read_only: bool,
     /// What it is.
     pub kind: Kind<'a>,
 }
@@ -58,6 +62,8 @@ pub enum Kind<'a> {
         /// Where it leads.
         target: &'a [u8],
     },
+    /// A device.
+    Device(Device),
 }
 
 /// A directory's entry.
@@ -131,6 +137,11 @@ pub enum ImageError {
         /// The link.
         inode: u32,
     },
+    /// A device that does not exist.
+    Device {
+        /// The inode.
+        inode: u32,
+    },
     /// A dirent's name lies outside of the names or cannot be one.
     Name {
         /// The dirent.
@@ -195,6 +206,7 @@ impl fmt::Display for ImageError {
             }
             ImageError::Contents { inode } => write!(f, "inode {inode}: contents outside the data"),
             ImageError::Target { inode } => write!(f, "inode {inode}: invalid link target"),
+            ImageError::Device { inode } => write!(f, "inode {inode}: unknown device"),
             ImageError::Name { dirent } => write!(f, "dirent {dirent}: invalid name"),
             ImageError::Order { dirent } => write!(f, "dirent {dirent}: not in order"),
             ImageError::Missing { dirent } => write!(f, "dirent {dirent}: no such inode"),
@@ -246,7 +258,7 @@ impl<'a> Image<'a> {
         let (names, padding) = rest
             .split_at_checked(superblock.names_len as usize)
             .ok_or(length)?;
-        if superblock.flags != 0 || superblock.reserved != 0 {
+        if superblock.flags != 0 {
             return Err(ImageError::Reserved { offset: 0 });
         }
         if let Some(at) = padding.iter().position(|&byte| byte != 0) {
@@ -260,6 +272,10 @@ impl<'a> Image<'a> {
             names,
             tables_len: stated,
             data_len: superblock.data_len,
+            limits: Limits {
+                bytes: superblock.max_bytes,
+                inodes: superblock.max_inodes,
+            },
         };
         Ok((image, superblock))
     }
@@ -301,9 +317,16 @@ impl<'a> Image<'a> {
                     }
                     record.size
                 }
+                DEVICE => {
+                    if Device::from_number(record.start).is_none() {
+                        return Err(ImageError::Device { inode });
+                    }
+                    record.size | u64::from(record.count)
+                }
                 _ => return Err(ImageError::Kind { inode }),
             };
-            if unused != 0 || record.reserved != 0 || record.flags & !EXECUTABLE != 0 {
+            if unused != 0 || record.reserved != 0 || record.flags & !(EXECUTABLE | READ_ONLY) != 0
+            {
                 let offset = Superblock::SIZE + inode as usize * InodeRecord::SIZE;
                 let offset = offset as u32;
                 return Err(ImageError::Reserved { offset });
@@ -398,8 +421,11 @@ impl<'a> Image<'a> {
                 mtime: record.mtime,
                 executable: record.flags & EXECUTABLE != 0,
             },
+            read_only: record.flags & READ_ONLY != 0,
             kind: match record.kind {
                 DIRECTORY => Kind::Directory,
+                // Checked to be one.
+                DEVICE => Kind::Device(Device::from_number(record.start).unwrap_or(Device::Null)),
                 REGULAR => Kind::Regular {
                     start: record.start,
                     size: record.size,
@@ -456,11 +482,21 @@ impl<'a> Image<'a> {
         self.data_len
     }
 
+    /// What the program may add.
+    pub fn limits(self) -> Limits {
+        self.limits
+    }
+
     /// The tree that the image was made from, to be changed and written again.
     /// `source` says where the contents are that stand in the data area at an
     /// offset and are of a length.
     pub fn to_tree<S>(self, mut source: impl FnMut(u64, u64) -> S) -> Tree<S> {
-        let mut tree = Tree::new(self.inode(ROOT).meta);
+        let root = self.inode(ROOT);
+        let mut tree = Tree::new(root.meta);
+        tree.set_limits(self.limits);
+        if root.read_only {
+            tree.set_read_only(NodeId::ROOT, true);
+        }
         let mut nodes = Vec::from_iter(self.inodes.iter().map(|_| None));
         nodes[ROOT as usize] = Some(NodeId::ROOT);
         for directory in 0..self.inodes() {
@@ -469,8 +505,13 @@ impl<'a> Image<'a> {
             let Some(parent) = nodes[directory as usize] else {
                 continue;
             };
+            let inherited = self.inode(directory).read_only;
             for Dirent { name, inode } in self.dirents(directory) {
-                let Inode { meta, kind } = self.inode(inode);
+                let Inode {
+                    meta,
+                    read_only,
+                    kind,
+                } = self.inode(inode);
                 let added = match (nodes[inode as usize], kind) {
                     (Some(node), _) => tree.add_link(parent, name, node).map(|()| node),
                     (None, Kind::Directory) => tree.add_directory(parent, name, meta),
@@ -480,8 +521,13 @@ impl<'a> Image<'a> {
                     (None, Kind::Symlink { target }) => {
                         tree.add_symlink(parent, name, meta, target)
                     }
+                    (None, Kind::Device(device)) => tree.add_device(parent, name, meta, device),
                 };
-                nodes[inode as usize] = Some(added.expect("open() has checked what a tree checks"));
+                let node = added.expect("open() has checked what a tree checks");
+                if read_only != inherited && nodes[inode as usize].is_none() {
+                    tree.set_read_only(node, read_only);
+                }
+                nodes[inode as usize] = Some(node);
             }
         }
         for Preopen { name, inode } in self.preopens() {

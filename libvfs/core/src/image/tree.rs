@@ -17,6 +17,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::device::Device;
+
 use super::Escaped;
 use super::format::{is_name, is_path};
 
@@ -42,6 +44,26 @@ pub struct Meta {
     pub executable: bool,
 }
 
+/// How much the program may add to the packed tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of contents that are written; `u64::MAX` is no limit.
+    pub bytes: u64,
+    /// Inodes, each further name of one counted like one more, as tmpfs does;
+    /// `u32::MAX` is no limit.
+    pub inodes: u32,
+}
+
+impl Default for Limits {
+    /// None.
+    fn default() -> Self {
+        Limits {
+            bytes: u64::MAX,
+            inodes: u32::MAX,
+        }
+    }
+}
+
 /// What a node is, with what it holds; a directory's entries are
 /// [`Tree::children`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +82,8 @@ pub enum Contents<'t, S> {
         /// Where it leads.
         target: &'t [u8],
     },
+    /// A device.
+    Device(Device),
 }
 
 /// Why something cannot be part of a tree.
@@ -140,11 +164,14 @@ pub struct Tree<S> {
     nodes: Vec<Node<S>>,
     /// Name and directory, in the order of their descriptors.
     preopens: Vec<(Box<[u8]>, NodeId)>,
+    limits: Limits,
 }
 
 #[derive(Clone, Debug)]
 struct Node<S> {
     meta: Meta,
+    /// As its parent where it is not said.
+    read_only: Option<bool>,
     body: Body<S>,
 }
 
@@ -153,6 +180,7 @@ enum Body<S> {
     Directory(BTreeMap<Box<[u8]>, NodeId>),
     Regular { len: u64, source: S },
     Symlink { target: Box<[u8]> },
+    Device(Device),
 }
 
 impl<S> Tree<S> {
@@ -160,12 +188,30 @@ impl<S> Tree<S> {
     pub fn new(meta: Meta) -> Self {
         let root = Node {
             meta,
+            read_only: None,
             body: Body::Directory(BTreeMap::new()),
         };
         Tree {
             nodes: Vec::from([root]),
             preopens: Vec::new(),
+            limits: Limits::default(),
         }
+    }
+
+    /// Limits what the program may add.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// What the program may add.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Makes a node and all below it read-only, or writable again, but for what
+    /// is said of a node below it.
+    pub fn set_read_only(&mut self, node: NodeId, read_only: bool) {
+        self.nodes[node.index()].read_only = Some(read_only);
     }
 
     /// Adds a directory. If `name` is one already, it keeps its entries and
@@ -213,6 +259,17 @@ impl<S> Tree<S> {
         }
         let target = target.into();
         self.add(parent, name, meta, Body::Symlink { target })
+    }
+
+    /// Adds a device.
+    pub fn add_device(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        meta: Meta,
+        device: Device,
+    ) -> Result<NodeId, TreeError> {
+        self.add(parent, name, meta, Body::Device(device))
     }
 
     /// Adds a hard link: one more name for a file or symbolic link.
@@ -285,6 +342,7 @@ impl<S> Tree<S> {
             Body::Directory(_) => Contents::Directory,
             Body::Regular { len, source } => Contents::Regular { len: *len, source },
             Body::Symlink { target } => Contents::Symlink { target },
+            Body::Device(device) => Contents::Device(*device),
         }
     }
 
@@ -324,9 +382,15 @@ impl<S> Tree<S> {
         let mut order = Vec::from([NodeId::ROOT]);
         let mut inodes = Vec::from_iter(self.nodes.iter().map(|_| None));
         inodes[NodeId::ROOT.index()] = Some(0);
+        let said = |node: NodeId| self.nodes[node.index()].read_only;
+        let mut read_only = Vec::from_iter(self.nodes.iter().map(|_| false));
+        read_only[NodeId::ROOT.index()] = said(NodeId::ROOT).unwrap_or(false);
         let mut next = 0;
         while next < order.len() {
+            let parent = read_only[order[next].index()];
             for (_, child) in self.children(order[next]) {
+                // Of a file with several names one suffices.
+                read_only[child.index()] |= said(child).unwrap_or(parent);
                 if inodes[child.index()].is_none() {
                     // No more than there are nodes, so it fits.
                     inodes[child.index()] = Some(order.len() as u32);
@@ -347,6 +411,7 @@ impl<S> Tree<S> {
             tree: self,
             order,
             inodes,
+            read_only,
         })
     }
 
@@ -363,7 +428,11 @@ impl<S> Tree<S> {
             _ => return Err(TreeError::TooMany),
         };
         self.enter(parent, name, node)?;
-        self.nodes.push(Node { meta, body });
+        self.nodes.push(Node {
+            meta,
+            read_only: None,
+            body,
+        });
         Ok(node)
     }
 
@@ -400,6 +469,8 @@ pub struct ValidTree<S> {
     order: Vec<NodeId>,
     /// The inodes by node; none if nothing names it any longer.
     inodes: Vec<Option<u32>>,
+    /// By node.
+    read_only: Vec<bool>,
 }
 
 impl<S> ValidTree<S> {
@@ -416,6 +487,11 @@ impl<S> ValidTree<S> {
     /// All nodes of the tree, each once and in the order of their inodes.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeId> {
         self.order.iter().copied()
+    }
+
+    /// Whether a node is read-only.
+    pub(super) fn is_read_only(&self, node: NodeId) -> bool {
+        self.read_only[node.index()]
     }
 
     /// The inode of a node that is in the tree.

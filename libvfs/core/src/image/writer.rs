@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::format::{
-    DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, LARGE, LARGE_ALIGN, MAGIC, PreopenRecord,
-    REGULAR, SMALL_ALIGN, SYMLINK, Superblock, VERSION,
+    DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, LARGE, LARGE_ALIGN, MAGIC,
+    PreopenRecord, READ_ONLY, REGULAR, SMALL_ALIGN, SYMLINK, Superblock, VERSION,
 };
 use super::tree::{Contents, ValidTree};
 
@@ -89,7 +89,12 @@ pub fn write<S>(valid: &ValidTree<S>) -> Result<Written<'_, S>, WriteError> {
         let meta = tree.meta(node);
         let mut record = InodeRecord {
             kind: 0,
-            flags: if meta.executable { EXECUTABLE } else { 0 },
+            flags: [
+                (meta.executable, EXECUTABLE),
+                (valid.is_read_only(node), READ_ONLY),
+            ]
+            .iter()
+            .fold(0, |flags, (set, flag)| flags | if *set { *flag } else { 0 }),
             reserved: 0,
             count: 0,
             mtime: meta.mtime,
@@ -129,6 +134,10 @@ pub fn write<S>(valid: &ValidTree<S>) -> Result<Written<'_, S>, WriteError> {
                 record.kind = SYMLINK;
                 record.count = target.len() as u32;
                 record.start = append(&mut names, target).into();
+            }
+            Contents::Device(device) => {
+                record.kind = DEVICE;
+                record.start = device.number();
             }
         }
         inodes.extend_from_slice(&record.encode());
@@ -184,8 +193,9 @@ fn count<S>(valid: &ValidTree<S>) -> Result<Superblock, WriteError> {
         dirents: u32::try_from(dirents).map_err(|_| WriteError::Dirents(dirents))?,
         preopens: u32::try_from(preopens).map_err(|_| WriteError::Preopens(preopens))?,
         names_len: u32::try_from(names).map_err(|_| WriteError::Names(names))?,
-        reserved: 0,
+        max_inodes: tree.limits().inodes,
         data_len: 0,
+        max_bytes: tree.limits().bytes,
     })
 }
 
@@ -249,10 +259,10 @@ mod tests {
 
     #[test]
     fn the_tables_fill_64_bytes_exactly() {
-        // 48 + 32 + 12 + 1 for an empty root with its preopen, 32 + 12 + 1 a file.
+        // 56 + 32 + 12 + 1 for an empty root with its preopen, 32 + 12 + 1 a file.
         let written = valid(&[("a", 1)]);
         let tables = write(&written).unwrap().tables;
         assert_eq!(tables.len(), 192);
-        assert!(tables[138..].iter().all(|&byte| byte == 0));
+        assert!(tables[146..].iter().all(|&byte| byte == 0));
     }
 }

@@ -9,7 +9,7 @@ use crate::memfs::Memfs;
 use crate::rights::{Rights, fdflags};
 use crate::time::Marks;
 
-use super::Vfs;
+use super::{Vfs, device};
 
 /// Copies the file's bytes from `offset` on to the buffers; answers how many.
 fn read_at(
@@ -19,8 +19,11 @@ fn read_at(
     mut iovs: Iovs,
     mut offset: u64,
 ) -> Result<u32> {
+    if let Some(device) = fs.device(file.ino) {
+        return device::read(device, home, iovs);
+    }
     let image = fs.image();
-    let (data, marks) = fs.file_mut(file.ino)?;
+    let (data, _, marks) = fs.file_mut(file.ino)?;
     if iovs.left() != 0 {
         marks.add(Marks::ATIM);
     }
@@ -58,11 +61,14 @@ fn write_at(
     mut iovs: Iovs,
     mut offset: u64,
 ) -> Result<u32> {
+    if let Some(device) = fs.device(file.ino) {
+        return device::write(device, iovs);
+    }
     let image = fs.image();
-    let (data, marks) = fs.file_mut(file.ino)?;
+    let (data, space, marks) = fs.file_mut(file.ino)?;
     let mut total = 0;
     while let Some(from) = iovs.next(home) {
-        match data.write(image, home, from, offset) {
+        match data.write(image, space, home, from, offset) {
             Ok(len) => {
                 total += len;
                 offset += u64::from(len);
@@ -83,7 +89,7 @@ fn write_at(
 
 /// Where a write goes that is asked for at `offset`: with `APPEND` to the end.
 fn write_offset(fs: &Memfs<'_>, file: &File, offset: u64) -> Result<u64> {
-    if u32::from(file.flags) & fdflags::APPEND == 0 {
+    if u32::from(file.flags) & fdflags::APPEND == 0 || fs.device(file.ino).is_some() {
         return Ok(offset);
     }
     Ok(fs.file(file.ino)?.size())
@@ -215,7 +221,8 @@ impl Vfs<'_> {
     /// 3. `fd` is not open for writing                      → `BADF`
     /// 4. `FD_ALLOCATE` was not asked for when opening      → `NOTSUP`
     /// 5. the end would be past 2^63 - 1                    → `FBIG`
-    /// 6. memory is out                                     → `NOSPC`
+    /// 6. it is a device                                    → `NODEV`
+    /// 7. memory is out                                     → `NOSPC`
     ///
     /// Compare posix_fallocate().
     pub fn fd_allocate(
@@ -236,10 +243,11 @@ impl Vfs<'_> {
                 Err(Errno::NOTSUP)
             }
             Descriptor::File(_) if offset + len > SIZE_MAX => Err(Errno::FBIG),
+            Descriptor::File(file) if self.fs.device(file.ino).is_some() => Err(Errno::NODEV),
             Descriptor::File(file) => {
                 let image = self.fs.image();
-                let (data, marks) = self.fs.file_mut(file.ino)?;
-                data.allocate(image, offset, len)?;
+                let (data, space, marks) = self.fs.file_mut(file.ino)?;
+                data.allocate(image, space, offset, len)?;
                 marks.add(Marks::MTIM);
                 Ok(())
             }
@@ -276,6 +284,7 @@ impl Vfs<'_> {
     ///
     /// 1. `fd` is not open       → `BADF`
     /// 2. it lacks `FD_SYNC`     → `NOTCAPABLE`; a directory → `BADF`
+    /// 3. it is a device         → `INVAL`
     ///
     /// Linux synchronises any directory, wasmtime none.
     pub fn fd_sync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
@@ -295,8 +304,13 @@ impl Vfs<'_> {
 
     fn synchronise(&mut self, home: &mut impl Home, fd: u32, needed: Rights) -> Result<()> {
         let ino = match self.fds.get(fd)? {
-            Descriptor::File(file) if file.rights.contains(needed) => file.ino,
-            Descriptor::File(_) => return Err(Errno::NOTCAPABLE),
+            Descriptor::File(file) if !file.rights.contains(needed) => {
+                return Err(Errno::NOTCAPABLE);
+            }
+            Descriptor::File(file) if self.fs.device(file.ino).is_some() => {
+                return Err(Errno::INVAL);
+            }
+            Descriptor::File(file) => file.ino,
             Descriptor::Dir(dir) if dir.rights.contains(needed) => dir.ino,
             Descriptor::Dir(_) | Descriptor::Host(_) => return Err(Errno::BADF),
         };

@@ -9,6 +9,7 @@
 //!    [`witx::STDIO`](crate::witx::STDIO) exist; the rest is answered here as
 //!    for a stream, see [`Vfs::host_fd`].
 
+mod device;
 mod dir;
 mod io;
 mod open;
@@ -157,6 +158,7 @@ impl<'i> Vfs<'i> {
     /// Lets go of what a descriptor stood for.
     fn drop_descriptor(&mut self, home: &mut impl Home, descriptor: Descriptor<'i>) -> Result<()> {
         let ino = match descriptor {
+            Descriptor::Host(fd) if self.fds.holds_host(fd) => return Ok(()),
             Descriptor::Host(fd) => return home.fd_close(fd),
             Descriptor::File(file) => file.ino,
             Descriptor::Dir(dir) => dir.ino,
@@ -186,7 +188,10 @@ impl<'i> Vfs<'i> {
                 Descriptor::Host(_) => {}
                 Descriptor::File(file) => {
                     let kind = &self.fs.inode(file.ino).kind;
-                    assert!(matches!(kind, Kind::Regular(_)), "fd {fd} is a file");
+                    assert!(
+                        matches!(kind, Kind::Regular(_) | Kind::Device(_)),
+                        "fd {fd} is a file"
+                    );
                     assert!(Rights::FILE.contains(file.rights));
                 }
                 Descriptor::Dir(dir) => {

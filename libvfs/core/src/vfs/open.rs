@@ -1,6 +1,7 @@
 //! Opening, closing and what a descriptor may do.
 
 use crate::abi;
+use crate::device::Device;
 use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, Dir, File};
 use crate::host::Home;
@@ -10,6 +11,14 @@ use crate::resolve::{Follow, Last, resolve};
 use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fdflags, oflags};
 
 use super::Vfs;
+use super::stat::filetype;
+
+/// What a path to be opened leads to.
+enum Found {
+    Inode(Ino),
+    /// The host's descriptor, which a stream's device stands for.
+    Host(u32),
+}
 
 /// A decoded `path_open`.
 struct OpenOptions {
@@ -83,7 +92,9 @@ impl Vfs<'_> {
     ///    target of a link that is followed                → `ISDIR`
     /// 9. it exists: `CREAT` with `EXCL` → `EXIST`; a slash or `DIRECTORY`
     ///    and no directory → `NOTDIR`; a symlink not to be followed → `LOOP`;
-    ///    a directory with `CREAT`, `TRUNC` or for writing → `ISDIR`
+    ///    a directory with `CREAT`, `TRUNC` or for writing → `ISDIR`; a
+    ///    read-only file with `TRUNC` or for writing → `ROFS`; a stream's device
+    ///    and the stream is closed → `NOENT`
     /// 10. it does not exist: no `CREAT` → `NOENT`; then as
     ///     [`Memfs::create`](crate::memfs::Memfs::create)
     ///
@@ -129,29 +140,30 @@ impl Vfs<'_> {
         home.region(opened, 4)?;
         self.reserve_fd(home)?;
         let mut buffer = core::mem::take(&mut self.paths[0]);
-        let ino = abi::path(home, path, path_len, &mut buffer)
+        let found = abi::path(home, path, path_len, &mut buffer)
             .and_then(|path| self.find_or_create(home, dir, path, &options));
         self.paths[0] = buffer;
-        let ino = ino?;
 
-        let descriptor = if self.fs.is_directory(ino) {
-            Descriptor::Dir(Dir {
+        let descriptor = match found? {
+            Found::Host(host) => Descriptor::Host(host),
+            Found::Inode(ino) if self.fs.is_directory(ino) => Descriptor::Dir(Dir {
                 ino,
                 flags: options.flags,
                 rights: Rights::of_directory(options.rights).and(passed_on),
                 inheriting: passed_on,
                 preopen: None,
                 listed_to: u64::MAX,
-            })
-        } else {
-            Descriptor::File(File {
+            }),
+            Found::Inode(ino) => Descriptor::File(File {
                 ino,
                 offset: 0,
                 flags: options.flags,
                 rights: Rights::of_file(options.rights).and(passed_on),
-            })
+            }),
         };
-        self.fs.hold(ino);
+        if let Some(ino) = descriptor.ino() {
+            self.fs.hold(ino);
+        }
         let new = self.fds.insert(descriptor);
         home.store_u32(opened, new)
     }
@@ -163,7 +175,7 @@ impl Vfs<'_> {
         dir: Ino,
         path: &[u8],
         options: &OpenOptions,
-    ) -> Result<Ino> {
+    ) -> Result<Found> {
         let follow = match options.follow {
             Follow::Always if options.create => Follow::NoSlash,
             Follow::Slash if options.create => Follow::Never,
@@ -179,30 +191,44 @@ impl Vfs<'_> {
             Some(_) if options.exclusive => return Err(Errno::EXIST),
             None => {
                 let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
-                return self
-                    .fs
-                    .create(parent, name.as_name(), New::Regular, home.now());
+                let new = New::Regular;
+                let ino = self.fs.create(parent, name.as_name(), new, home.now())?;
+                return Ok(Found::Inode(ino));
             }
             Some(_) => {}
         }
-        let ino = found.existing(&self.fs)?;
-        match &mut self.fs.inode_mut(ino).kind {
+        let mut ino = found.existing(&self.fs)?;
+        if let Some(Device::Stream(fd)) = self.fs.device(ino)
+            && !options.directory
+        {
+            match self.fds.get(fd.into()).map_err(|_| Errno::NOENT)? {
+                Descriptor::Host(host) => return Ok(Found::Host(*host)),
+                Descriptor::File(File { ino: meant, .. })
+                | Descriptor::Dir(Dir { ino: meant, .. }) => ino = *meant,
+            }
+        }
+        let writes = options.rights.contains(Rights::FD_WRITE);
+        match &self.fs.inode(ino).kind {
             Kind::Symlink(_) if options.directory => Err(Errno::NOTDIR),
             Kind::Symlink(_) => Err(Errno::LOOP),
             Kind::Directory(_) => {
-                let writes = options.rights.contains(Rights::FD_WRITE);
                 if options.create || options.truncate || writes {
                     return Err(Errno::ISDIR);
                 }
-                Ok(ino)
+                Ok(Found::Inode(ino))
             }
-            Kind::Regular(_) if options.directory => Err(Errno::NOTDIR),
-            Kind::Regular(data) => {
+            Kind::Regular(_) | Kind::Device(_) if options.directory => Err(Errno::NOTDIR),
+            Kind::Device(_) => Ok(Found::Inode(ino)),
+            Kind::Regular(_) => {
+                if writes || options.truncate {
+                    self.fs.writable(ino)?;
+                }
                 if options.truncate {
-                    data.set_size(0);
+                    let (data, space, _) = self.fs.file_mut(ino)?;
+                    data.set_size(space, 0);
                     self.fs.inode_mut(ino).touch(home.now());
                 }
-                Ok(ino)
+                Ok(Found::Inode(ino))
             }
         }
     }
@@ -238,7 +264,8 @@ impl Vfs<'_> {
         let answer = match self.fds.get(fd)? {
             Descriptor::Host(host) => return home.fd_fdstat_get(*host, stat),
             Descriptor::File(file) => {
-                abi::fdstat(Filetype::Regular, file.flags, file.rights, Rights::NONE)
+                let filetype = filetype(&self.fs.inode(file.ino).kind);
+                abi::fdstat(filetype, file.flags, file.rights, Rights::NONE)
             }
             Descriptor::Dir(dir) => {
                 abi::fdstat(Filetype::Directory, dir.flags, dir.rights, dir.inheriting)

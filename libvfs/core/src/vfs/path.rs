@@ -142,9 +142,10 @@ impl Vfs<'_> {
     /// 1. descriptors as [`Vfs::path_open`], lacking `PATH_RENAME_SOURCE` or
     ///    `PATH_RENAME_TARGET` → `NOTCAPABLE`
     /// 2. a walk fails, see [`resolve`]; `.` or `..` at an end → `BUSY`
-    /// 3. nothing to rename → `NOENT`
-    /// 4. a slash behind either path, but no directory is renamed → `NOTDIR`
-    /// 5. as [`Memfs::rename`](crate::memfs::Memfs::rename)
+    /// 3. one directory is read-only → `XDEV`; both are → `ROFS`
+    /// 4. nothing to rename → `NOENT`
+    /// 5. a slash behind either path, but no directory is renamed → `NOTDIR`
+    /// 6. as [`Memfs::rename`](crate::memfs::Memfs::rename)
     ///
     /// Compare fs/namei.c:do_renameat2().
     #[expect(clippy::too_many_arguments, reason = "the witx has them")]
@@ -170,6 +171,7 @@ impl Vfs<'_> {
         let new = resolve(&self.fs, new_dir, new_path, Follow::Never)?;
         let (old_parent, old_name) = old.entry(Errno::BUSY, Errno::BUSY)?;
         let (new_parent, new_name) = new.entry(Errno::BUSY, Errno::BUSY)?;
+        self.fs.both_writable(old_parent, new_parent)?;
         let source = old.ino.ok_or(Errno::NOENT)?;
         if (old.slash || new.slash) && !self.fs.is_directory(source) {
             return Err(Errno::NOTDIR);
@@ -186,8 +188,8 @@ impl Vfs<'_> {
     /// Removes a name that is not a directory's.
     ///
     /// `fd` as [`Vfs::path_open`], lacking `PATH_UNLINK_FILE` → `NOTCAPABLE`;
-    /// then the walk, see [`resolve`]; `.` or `..` → `ISDIR`; a slash at the
-    /// end and no directory → `NOTDIR`; then as
+    /// then the walk, see [`resolve`]; `.` or `..` → `ISDIR`; a read-only
+    /// directory → `ROFS`; a slash at the end and no directory → `NOTDIR`; then as
     /// [`Memfs::unlink`](crate::memfs::Memfs::unlink).
     pub fn path_unlink_file(
         &mut self,
@@ -203,6 +205,7 @@ impl Vfs<'_> {
         let path = abi::path(home, path, path_len, &mut self.paths[0])?;
         let found = resolve(&self.fs, dir, path, Follow::Never)?;
         let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
+        self.fs.writable(parent)?;
         found.existing(&self.fs)?;
         self.fs.unlink(parent, name.as_name(), home.now())
     }

@@ -14,7 +14,7 @@ use crate::host::Home;
 use crate::inode::Kind;
 use crate::rights::Rights;
 
-use super::Vfs;
+use super::{Vfs, device};
 
 /// `userdata` of a subscription that stands in for a packed file's; the index
 /// is added. Only the host sees it.
@@ -92,8 +92,9 @@ impl Vfs<'_> {
     /// As in wasmtime, a bad descriptor fails the call, and nobody waits. One
     /// that lacks `POLL_FD_READWRITE` is answered by an event with `NOTCAPABLE`.
     /// A packed file is always ready: to read with the bytes left before its
-    /// end, to write with one. The host is asked for its descriptors and the
-    /// clocks, or a clock would never be heard beside a file.
+    /// end, to write with one. So is a device, to read with one but `null`. The
+    /// host is asked for its descriptors and the clocks, or a clock would never
+    /// be heard beside a file.
     pub fn poll_oneoff(
         &mut self,
         home: &mut impl Home,
@@ -159,6 +160,7 @@ impl Vfs<'_> {
             return Ok(Source::Ours(Err(Errno::NOTCAPABLE)));
         }
         let bytes = match &self.fs.inode(file.ino).kind {
+            Kind::Device(device) if event_type == FD_READ => device::readable(*device),
             Kind::Regular(data) if event_type == FD_READ => data.size().saturating_sub(file.offset),
             _ => 1,
         };

@@ -23,7 +23,8 @@ impl Vfs<'_> {
     /// 3. unknown `whence`, or the offset would be
     ///    negative or past 2^63 - 1                       → `INVAL`
     ///
-    /// Compare fs/read_write.c:generic_file_llseek().
+    /// A device has no offset: it is always 0. Compare
+    /// fs/read_write.c:generic_file_llseek() and drivers/char/mem.c:null_lseek().
     pub fn fd_seek(
         &mut self,
         home: &mut impl Home,
@@ -42,6 +43,9 @@ impl Vfs<'_> {
                     || (only_tells && file.rights.contains(Rights::FD_TELL));
                 if !allowed {
                     return Err(Errno::NOTCAPABLE);
+                }
+                if self.fs.device(file.ino).is_some() && whence <= END {
+                    return home.store_u64(newoffset, 0);
                 }
                 let base = match whence {
                     SET => 0,
@@ -73,7 +77,8 @@ impl Vfs<'_> {
                 if !rights.contains(Rights::FD_TELL) && !rights.contains(Rights::FD_SEEK) {
                     return Err(Errno::NOTCAPABLE);
                 }
-                home.store_u64(offset, file.offset)
+                let is_device = self.fs.device(file.ino).is_some();
+                home.store_u64(offset, if is_device { 0 } else { file.offset })
             }
         }
     }

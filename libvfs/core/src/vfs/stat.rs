@@ -19,6 +19,7 @@ pub(super) fn filetype(kind: &Kind<'_>) -> Filetype {
         Kind::Regular(_) => Filetype::Regular,
         Kind::Directory(_) => Filetype::Directory,
         Kind::Symlink(_) => Filetype::Symlink,
+        Kind::Device(_) => Filetype::CharacterDevice,
     }
 }
 
@@ -31,6 +32,7 @@ fn filestat(fs: &Memfs<'_>, ino: Ino) -> Filestat {
         Kind::Directory(_) if inode.nlink == 0 => (0, 0),
         Kind::Directory(dir) => (2 + dir.subdirs, 0),
         Kind::Symlink(target) => (inode.nlink, target.len() as u64),
+        Kind::Device(_) => (inode.nlink, 0),
     };
     Filestat {
         ino: u64::from(ino.number()),
@@ -75,7 +77,9 @@ impl SetTimes {
 }
 
 impl Vfs<'_> {
-    fn set_times(&mut self, home: &mut impl Home, ino: Ino, set: &SetTimes) {
+    /// `ROFS` if the inode is read-only.
+    fn set_times(&mut self, home: &mut impl Home, ino: Ino, set: &SetTimes) -> Result<()> {
+        self.fs.writable(ino)?;
         let now = home.now();
         let inode = self.fs.inode_mut(ino);
         inode.settle(now);
@@ -87,6 +91,7 @@ impl Vfs<'_> {
             }
             inode.ctim = now;
         }
+        Ok(())
     }
 
     /// Attributes of what `fd` stands for. `BADF`, `FAULT`; `fd` lacks
@@ -135,7 +140,8 @@ impl Vfs<'_> {
     ///
     /// 1. `fd` is not open, or a directory               → `BADF`
     /// 2. it lacks `FD_FILESTAT_SET_SIZE` (not opened for
-    ///    writing), or the size is 2^63 or more          → `INVAL`
+    ///    writing), the size is 2^63 or more, or it is a
+    ///    device                                         → `INVAL`
     ///
     /// Compare fs/open.c:do_ftruncate().
     pub fn fd_filestat_set_size(&mut self, home: &mut impl Home, fd: u32, size: u64) -> Result<()> {
@@ -150,8 +156,8 @@ impl Vfs<'_> {
                 Err(Errno::INVAL)
             }
             Descriptor::File(file) => {
-                let (data, marks) = self.fs.file_mut(file.ino)?;
-                data.set_size(size);
+                let (data, space, marks) = self.fs.file_mut(file.ino).map_err(|_| Errno::INVAL)?;
+                data.set_size(space, size);
                 marks.add(Marks::MTIM);
                 Ok(())
             }
@@ -159,7 +165,8 @@ impl Vfs<'_> {
     }
 
     /// Sets access and modification time. Contradicting or unknown flags →
-    /// `INVAL`; `fd` lacks `FD_FILESTAT_SET_TIMES` → `NOTCAPABLE`.
+    /// `INVAL`; `fd` lacks `FD_FILESTAT_SET_TIMES` → `NOTCAPABLE`; a read-only
+    /// inode → `ROFS`.
     pub fn fd_filestat_set_times(
         &mut self,
         home: &mut impl Home,
@@ -180,8 +187,7 @@ impl Vfs<'_> {
         if !rights.contains(Rights::FD_FILESTAT_SET_TIMES) {
             return Err(Errno::NOTCAPABLE);
         }
-        self.set_times(home, ino, &set);
-        Ok(())
+        self.set_times(home, ino, &set)
     }
 
     /// As [`Vfs::fd_filestat_set_times`], on what a path leads to; the path is
@@ -206,8 +212,7 @@ impl Vfs<'_> {
         let set = SetTimes::new(atim, mtim, fst_flags)?;
         let needed = Rights::PATH_FILESTAT_SET_TIMES;
         let ino = self.existing(home, fd, needed, path, path_len, follow)?;
-        self.set_times(home, ino, &set);
-        Ok(())
+        self.set_times(home, ino, &set)
     }
 
     /// Says that `fd` was there from the start and how long its name is.
