@@ -325,3 +325,65 @@ mod sqlite {
         under_torture(libc) { torture(libc); }
     }
 }
+
+/// What every packed module has unless it is told not to: /dev and /tmp.
+mod devices {
+    use super::*;
+
+    const PROGRAM: Program = Program::Test("devices.c");
+
+    /// Runs the packed program, into which nothing is mapped but an empty root.
+    fn run(libc: Libc, args: &[&str], stdin: &str) -> Outcome {
+        let dir = TempDir::new().expect("create a directory");
+        let (root, out) = (dir.path().join("root"), dir.path().join("out.wasm"));
+        fs::create_dir(&root).expect("create a directory");
+        let linked = PROGRAM.compile(libc, Opt::O2, Linked::Last);
+        pack(&linked, ["--mapdir".into(), mapped("/", &root)], &out);
+        let mut command = monaka(["run".as_ref(), out.as_os_str()]);
+        finish(command.arg("--").args(args), stdin).expect_success()
+    }
+
+    on_each_libc! {
+        as_this_machine_has_them(libc) {
+            let plain = PROGRAM.compile(libc, Opt::O2, Linked::Not);
+            let mut host = monaka(["run".as_ref(), plain.as_os_str()]);
+            let expected = finish(host.args(["--dir", "/dev::/dev"]), "").expect_success();
+            run(libc, &[], "").expect_same(&expected);
+        }
+        // On the machine they are links out of /dev, which no host follows.
+        standard_streams(libc) {
+            let outcome = run(libc, &["stdio"], "first second third\nfourth\n");
+            assert_eq!(outcome.stdout, STREAMS, "{libc:?}");
+            assert_eq!(outcome.stderr, "to /dev/stderr\nstderr is open\n");
+        }
+    }
+
+    const STREAMS: &str = r#"/tmp/new: 9 bytes 'temporary'
+# /dev/stdin
+stat(path, &st) = 0
+S_ISCHR(st.st_mode) != 0 = 1
+st.st_size = 0
+access(path, R_OK | W_OK) = 0
+mkdir(path, 0777) = -1 (File exists)
+open(path, O_RDWR | O_CREAT | O_EXCL, 0666) = -1 (File exists)
+open(path, O_RDONLY | O_DIRECTORY) = -1 (Not a directory)
+opendir(path): Not a directory
+open(below, O_RDONLY) = -1 (Not a directory)
+open("/dev/stdin", O_RDONLY) is open
+read(fd, text, 6) = 6
+'first '
+read(STDIN_FILENO, text, 7) = 7
+'second '
+lseek(fd, 0, SEEK_CUR) = -1 (Invalid seek)
+close(fd) = 0
+line: third
+line: fourth
+fclose(file) = 0
+read(STDIN_FILENO, text, 1) = 0
+fputs("to /dev/stdout\n", file) = 0
+to /dev/stdout
+fclose(file) = 0
+fputs("to /dev/stderr\n", file) = 0
+fclose(file) = 0
+"#;
+}
