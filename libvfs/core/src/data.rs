@@ -293,8 +293,9 @@ impl FileData {
         self.extents.partition_point(|e| e.end() <= offset)
     }
 
-    /// Writes `from` to `offset`, both ends in one chunk; of what grows the file
-    /// as much as there is `space` for. Answers how much.
+    /// Writes of `from` to `offset`, both ends in one chunk, what there is `space`
+    /// for; answers how much. Where that is little, up to the end of the file at
+    /// most: what lies in it may need nothing.
     fn write_in_chunk(
         &mut self,
         image: &[u8],
@@ -303,8 +304,12 @@ impl FileData {
         mut from: Region,
         offset: u64,
     ) -> Result<u32> {
-        if offset >= self.size && u64::from(from.len()) > space.left() {
-            from = from.split(space.left() as u32).0;
+        if space.left() < CHUNK {
+            let fits = match self.size.saturating_sub(offset) {
+                0 => space.left(),
+                within => within.min(CHUNK),
+            };
+            from = from.split(fits as u32).0;
             if from.is_empty() {
                 return Err(Errno::NOSPC);
             }
