@@ -9,17 +9,23 @@ use crate::host::Home;
 const RANDOM_MAX: u32 = 65536;
 
 /// Fills the buffers; answers how many bytes. What the host answers when it has
-/// no random bytes.
+/// no random bytes, unless some have been read already.
 pub(super) fn read(device: Device, home: &mut impl Home, mut iovs: Iovs) -> Result<u32> {
     let mut total = 0;
     while let Some(mut to) = iovs.next(home) {
-        total += to.len();
         match device {
-            Device::Zero | Device::Full => home.zero(to),
+            Device::Zero | Device::Full => {
+                home.zero(to);
+                total += to.len();
+            }
             Device::Random => {
                 while !to.is_empty() {
                     let (part, rest) = to.split(RANDOM_MAX);
-                    home.random(part)?;
+                    match home.random(part) {
+                        Ok(()) => total += part.len(),
+                        Err(errno) if total == 0 => return Err(errno),
+                        Err(_) => return Ok(total),
+                    }
                     to = rest;
                 }
             }

@@ -220,8 +220,8 @@ impl Vfs<'_> {
     /// 2. `len` is 0, or it or `offset` is 2^63 or more     → `INVAL`
     /// 3. `fd` is not open for writing                      → `BADF`
     /// 4. `FD_ALLOCATE` was not asked for when opening      → `NOTSUP`
-    /// 5. the end would be past 2^63 - 1                    → `FBIG`
-    /// 6. it is a device                                    → `NODEV`
+    /// 5. it is a device                                    → `NODEV`
+    /// 6. the end would be past 2^63 - 1                    → `FBIG`
     /// 7. memory is out                                     → `NOSPC`
     ///
     /// Compare posix_fallocate().
@@ -242,8 +242,8 @@ impl Vfs<'_> {
             Descriptor::File(file) if !file.rights.contains(Rights::FD_ALLOCATE) => {
                 Err(Errno::NOTSUP)
             }
-            Descriptor::File(_) if offset + len > SIZE_MAX => Err(Errno::FBIG),
             Descriptor::File(file) if self.fs.device(file.ino).is_some() => Err(Errno::NODEV),
+            Descriptor::File(_) if offset + len > SIZE_MAX => Err(Errno::FBIG),
             Descriptor::File(file) => {
                 let image = self.fs.image();
                 let (data, space, marks) = self.fs.file_mut(file.ino)?;

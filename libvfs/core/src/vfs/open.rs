@@ -198,10 +198,9 @@ impl Vfs<'_> {
             Some(_) => {}
         }
         let mut ino = found.existing(&self.fs)?;
-        if let Some(Device::Stream(fd)) = self.fs.device(ino)
-            && !options.directory
-        {
+        if let Some(Device::Stream(fd)) = self.fs.device(ino) {
             match self.fds.get(fd.into()).map_err(|_| Errno::NOENT)? {
+                Descriptor::Host(_) if options.directory => return Err(Errno::NOTDIR),
                 Descriptor::Host(host) => return Ok(Found::Host(*host)),
                 Descriptor::File(File { ino: meant, .. })
                 | Descriptor::Dir(Dir { ino: meant, .. }) => ino = *meant,
