@@ -2,6 +2,7 @@
 //! program uses: run natively, or whoever else serves [`Calls`].
 
 use monaka_vfs_core::abi::poll::{EVENT, SUBSCRIPTION};
+use monaka_vfs_core::device::DEVICES;
 use monaka_vfs_core::errno::Result;
 use monaka_vfs_core::host::Host;
 use monaka_vfs_core::image::{Image, Meta, NodeId, Tree, write};
@@ -32,7 +33,7 @@ pub const BUFFER: u32 = 64 << 10;
 const PATH: u32 = 4096;
 const PATH2: u32 = 12288;
 
-/// A program's memory and a host with nothing but a clock.
+/// A program's memory and a host with nothing but a clock and random bytes.
 #[derive(Debug)]
 pub struct Native {
     /// The program's memory.
@@ -41,6 +42,8 @@ pub struct Native {
     pub seconds: u64,
     /// The state of the random bytes.
     pub seed: u64,
+    /// How many random bytes it still has; then it answers `NOSYS`.
+    pub random_left: u64,
     /// The descriptors that the host has open.
     pub open: Vec<u32>,
     /// Serves the calls that reach the host: the witx's name and the arguments.
@@ -63,6 +66,7 @@ impl Native {
             memory: vec![0; size],
             seconds: 1_000_000,
             seed: 1,
+            random_left: u64::MAX,
             open: vec![0, 1, 2],
             host: unreachable_host,
         }
@@ -112,6 +116,8 @@ macro_rules! host {
             }
 
             fn random(&mut self, to: Region) -> Result<()> {
+                let left = self.random_left.checked_sub(to.len().into());
+                self.random_left = left.ok_or(Errno::NOSYS)?;
                 for byte in &mut self.memory[to.at() as usize..][..to.len() as usize] {
                     self.seed = self.seed.wrapping_mul(6364136223846793005).wrapping_add(1);
                     *byte = (self.seed >> 56) as u8;
@@ -211,6 +217,15 @@ pub fn add_file(tree: &mut Tree<Vec<u8>>, parent: NodeId, name: &str, contents: 
     let len = contents.len() as u64;
     tree.add_file(parent, name.as_bytes(), meta(), len, contents.to_vec())
         .unwrap()
+}
+
+/// Adds the directory `/dev` with the devices that every packed module has.
+pub fn add_devices(tree: &mut Tree<Vec<u8>>) -> NodeId {
+    let dev = tree.add_directory(NodeId::ROOT, b"dev", meta()).unwrap();
+    for (name, device) in DEVICES {
+        tree.add_device(dev, name, meta(), device).unwrap();
+    }
+    dev
 }
 
 impl Guest {

@@ -9,9 +9,11 @@
 mod append;
 mod attributes;
 mod calls;
+mod devices;
 mod document;
 mod host;
 mod io;
+mod limits;
 mod links;
 mod mounts;
 mod names;
@@ -21,6 +23,7 @@ mod paths;
 mod pointers;
 mod poll;
 mod prestat;
+mod read_only;
 mod readdir;
 mod remove;
 mod rename;
@@ -39,6 +42,8 @@ use monaka_vfs_core::image::NodeId;
 
 const CREAT: u32 = 1;
 const DIRECTORY: u32 = 2;
+const EXCL: u32 = 4;
+const TRUNC: u32 = 8;
 const APPEND: u32 = 1;
 const READ: u64 = 1 << 1;
 const WRITE: u64 = 1 << 6;

@@ -4,10 +4,7 @@ use monaka_tests::native::{self, ALL, Guest, ROOT, name};
 use monaka_vfs_core::Errno;
 
 use crate::paths::{shapes, state};
-use crate::{APPEND, CREAT, DIRECTORY, READ, WRITE, packed, with};
-
-const EXCL: u32 = 4;
-const TRUNC: u32 = 8;
+use crate::{APPEND, CREAT, DIRECTORY, EXCL, READ, TRUNC, WRITE, packed, with};
 
 /// Opens for reading and writing; the answer's name.
 fn answer(g: &mut Guest, lookup: u32, path: &str, oflags: u32) -> &'static str {

@@ -11,19 +11,23 @@ use crate::calls::CALLS;
 use crate::{CREAT, packed, with};
 
 thread_local! {
-    /// The calls that reached the host of [`recording`].
-    static REACHED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// The calls that reached the host of [`recorded`].
+    pub(crate) static REACHED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A program with `/file` and more, recorded.
+fn recording() -> Guest {
+    recorded(packed())
 }
 
 /// A program whose host notes what reaches it, and does nothing.
-fn recording() -> Guest {
+pub(crate) fn recorded(mut guest: Guest) -> Guest {
     fn note(_: &mut Native, call: &str, args: &[u64]) -> Result<()> {
         let fd = args[0];
         REACHED.with_borrow_mut(|reached| reached.push(format!("{call} {fd}")));
         Ok(())
     }
     REACHED.take();
-    let mut guest = packed();
     guest.home.host = note;
     guest
 }
