@@ -88,6 +88,10 @@ const OPERATIONS: &[Operation] = &[
         let (iovs, count) = iovs(g);
         g.vfs.fd_read(&mut g.home, fd, iovs, count, OUT)
     }),
+    ("fd_read", "read a device", |g, _| {
+        let (iovs, count) = iovs(g);
+        g.vfs.fd_read(&mut g.home, RANDOM, iovs, count, OUT)
+    }),
     ("fd_readdir", "list", |g, _| {
         g.vfs.fd_readdir(&mut g.home, ROOT, 65536, 4096, 0, OUT)
     }),
@@ -101,6 +105,9 @@ const OPERATIONS: &[Operation] = &[
     }),
     ("fd_write", "overwrite the start", |g, fd| {
         g.write(fd, b"x").map(drop)
+    }),
+    ("fd_write", "write to a device", |g, _| {
+        g.write(RANDOM, b"x").map(drop)
     }),
     ("path_create_directory", "mkdir", |g, _| g.mkdir("dir/new")),
     (
@@ -117,6 +124,9 @@ const OPERATIONS: &[Operation] = &[
             .path_filestat_set_times(&mut g.home, ROOT, 1, path, len, 1, 2, 5)
     }),
     ("path_link", "link", |g, _| g.link("packed", "large/link")),
+    ("path_link", "link a device", |g, _| {
+        g.link("dev/null", "large/null")
+    }),
     ("path_link", "link at the linear limit", |g, _| {
         g.link("packed", "eight/link")
     }),
@@ -131,6 +141,12 @@ const OPERATIONS: &[Operation] = &[
     }),
     ("path_open", "open a directory", |g, _| {
         g.open("large", 2).map(drop)
+    }),
+    ("path_open", "open a device", |g, _| {
+        g.open("dev/random", 0).map(drop)
+    }),
+    ("path_open", "open a stream by its name", |g, _| {
+        g.open("dev/stdout", 0).map(drop)
     }),
     (
         "path_open",
@@ -210,6 +226,7 @@ const NEED: &[&str] = &[
     "create in a large directory",
     "create the ninth entry",
     "link",
+    "link a device",
     "link at the linear limit",
     "mkdir",
     "mkdir at the linear limit",
@@ -223,6 +240,9 @@ const NEED: &[&str] = &[
     "symlink with the longest target",
     "write behind a gap",
 ];
+
+/// Where [`guest`] has a device open.
+const RANDOM: u32 = 4;
 
 fn no_socket(outcome: Result<(), Errno>) -> Result<(), Errno> {
     assert_eq!(outcome, Err(Errno::NOTSOCK));
@@ -249,6 +269,7 @@ fn guest() -> (Guest, u32) {
             .unwrap();
         tree.add_symlink(dir, b"link", native::meta(), b"../packed")
             .unwrap();
+        native::add_devices(tree);
         for (name, files) in [("eight", 8), ("large", 100)] {
             let large = tree
                 .add_directory(NodeId::ROOT, name.as_bytes(), native::meta())
@@ -259,6 +280,7 @@ fn guest() -> (Guest, u32) {
         }
     }));
     guest.mkdir("none").unwrap();
+    assert_eq!(guest.open("dev/random", 0), Ok(RANDOM));
     let fd = guest.open("packed", 0).unwrap();
     (guest, fd)
 }
@@ -272,6 +294,7 @@ fn tree(guest: &mut Guest, dir: &str, out: &mut BTreeMap<String, (u8, u64, Vec<u
         let path = format!("{dir}/{}", String::from_utf8(entry.name).unwrap());
         let stat = guest.stat(&path, false).unwrap();
         let contents = match stat.filetype {
+            2 => Vec::new(),
             3 => {
                 tree(guest, &path, out);
                 Vec::new()

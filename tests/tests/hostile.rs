@@ -1,7 +1,7 @@
 //! Every call with any integers: a program can pass what it likes, and gets an
 //! errno, never a trap, and never a file system that is not whole.
 
-use monaka_tests::fuzz::{CALLS, call, guest};
+use monaka_tests::fuzz::{CALLS, call, guest, unchanged};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
@@ -11,7 +11,7 @@ fn integer() -> impl Strategy<Value = u64> {
         // Descriptors, flags, lengths, cookies.
         6 => 0..12u64,
         // Addresses of the paths, buffers and subscriptions that stand ready.
-        6 => (0..16u64).prop_map(|n| 4096 * (n + 1)),
+        6 => (0..20u64).prop_map(|n| 4096 * (n + 1)),
         2 => 0..5000u64,
         1 => (4 << 20) - 16..(4 << 20) + 16u64,
         1 => prop_oneof![
@@ -42,5 +42,6 @@ proptest! {
             let _ = call(&mut guest, *number, integers);
             guest.vfs.check_invariants();
         }
+        unchanged(&guest);
     }
 }

@@ -7,7 +7,7 @@ mod roundtrip;
 
 use std::sync::LazyLock;
 
-use monaka_vfs_core::image::NodeId;
+use monaka_vfs_core::image::{Limits, NodeId};
 use monaka_vfs_core::witx::Hook;
 use monaka_vfs_core::{Errno, for_each_hook};
 
@@ -59,7 +59,14 @@ macro_rules! calls {
 }
 for_each_hook!(calls);
 
-/// A guest with files, open descriptors, and plausible structures in memory.
+/// What a [`guest`] may add.
+const LIMITS: Limits = Limits {
+    bytes: 100_000,
+    inodes: 3,
+};
+
+/// A guest with files, devices, a read-only directory, limits that are soon reached,
+/// open descriptors, and plausible structures in memory.
 pub fn guest() -> Guest {
     static PACKED: LazyLock<Packed> = LazyLock::new(|| {
         Packed::new(native::tree(|tree| {
@@ -72,6 +79,14 @@ pub fn guest() -> Guest {
                 .unwrap();
             tree.add_symlink(NodeId::ROOT, b"l", native::meta(), b"b/")
                 .unwrap();
+            native::add_devices(tree);
+            let read_only = tree
+                .add_directory(NodeId::ROOT, b"r", native::meta())
+                .unwrap();
+            let file = native::add_file(tree, read_only, "f", b"as it is");
+            tree.add_link(NodeId::ROOT, b"e", file).unwrap();
+            tree.set_read_only(read_only, true);
+            tree.set_limits(LIMITS);
         }))
     });
     let mut guest = Guest::of(*PACKED, false);
@@ -79,6 +94,10 @@ pub fn guest() -> Guest {
     guest.open("a", 0).unwrap();
     guest.open("b", 2).unwrap();
     guest.open("new", 1).unwrap();
+    for device in ["full", "random", "stdout"] {
+        guest.open(&format!("dev/{device}"), 0).unwrap();
+    }
+    guest.open("r", 2).unwrap();
     let texts: [&[u8]; 8] = [
         b"a",
         b"b/c",
@@ -90,6 +109,10 @@ pub fn guest() -> Guest {
         b"d",
     ];
     for (page, text) in (1..).zip(texts) {
+        guest.home.memory[4096 * page..][..text.len()].copy_from_slice(text);
+    }
+    let texts: [&[u8]; 6] = [b"r/f", b"r/n", b"e", b"dev/zero", b"dev/stdin", b"r"];
+    for (page, text) in (14..).zip(texts) {
         guest.home.memory[4096 * page..][..text.len()].copy_from_slice(text);
     }
     // Buffer lists, of which some overlap, and subscriptions.
@@ -107,6 +130,23 @@ pub fn guest() -> Guest {
         guest.home.memory[4096 * 13 + at] = [0, 1, 2, 3, 4, 5][at % 6];
     }
     guest
+}
+
+/// Fails if what is read-only in [`guest`] has changed, or a limit was passed.
+pub fn unchanged(guest: &Guest) {
+    let before = self::guest();
+    let read_only = |guest: &Guest| -> Vec<String> {
+        let all = guest.vfs.fs().inodes();
+        all.filter(|(_, inode)| inode.read_only)
+            .map(|(ino, i)| format!("{ino:?} {:?}", (&i.kind, i.nlink, i.atim, i.mtim, i.ctim)))
+            .collect()
+    };
+    assert_eq!(read_only(guest), read_only(&before));
+    assert!(guest.vfs.fs().used_bytes() <= LIMITS.bytes);
+    let added =
+        guest.vfs.fs().used_inodes().cast_signed() - before.vfs.fs().used_inodes().cast_signed();
+    // One has been created before the first call.
+    assert!(added < LIMITS.inodes.cast_signed());
 }
 
 /// Integers that mean something in [`guest`]'s memory, and those at the edges.
@@ -144,4 +184,5 @@ pub fn calls(bytes: &[u8]) {
         let _ = call(&mut guest, usize::from(call_bytes[0]) % CALLS, &integers);
         guest.vfs.check_invariants();
     }
+    unchanged(&guest);
 }

@@ -11,6 +11,9 @@ use crate::{APPEND, CREAT, DIRECTORY, EXCL, TRUNC, with};
 #[global_allocator]
 static ALLOCATOR: Scarce = Scarce;
 
+/// Makes one call.
+type Call = fn(&mut Guest) -> Result<()>;
+
 const CHUNK: usize = 64 << 10;
 const BLOCK: u64 = 4096;
 
@@ -391,7 +394,7 @@ fn a_write_that_runs_out_of_memory_is_cut() {
 /// `poll_oneoff` `NOMEM`, and nothing has changed.
 #[test]
 fn a_call_without_memory_changes_nothing() {
-    let calls: [(&str, fn(&mut Guest) -> Result<()>, Errno); 6] = [
+    let calls: [(&str, Call, Errno); 6] = [
         ("mkdir", |g| g.mkdir("new"), Errno::NOSPC),
         ("open", |g| g.open("new", CREAT).map(drop), Errno::NOSPC),
         ("symlink", |g| g.symlink("x", "new"), Errno::NOSPC),
