@@ -387,3 +387,102 @@ fputs("to /dev/stderr\n", file) = 0
 fclose(file) = 0
 "#;
 }
+
+/// What a packed module may not do when `pack` was told so.
+mod limits {
+    use super::*;
+
+    const PROGRAM: Program = Program::Test("limits.c");
+
+    /// Runs the program, packed by these flags with `/text` and `/dir`.
+    fn run(libc: Libc, flags: &[&str], args: &[&str]) -> String {
+        let dir = TempDir::new().expect("create a directory");
+        let (root, out) = (dir.path().join("root"), dir.path().join("out.wasm"));
+        fs::create_dir_all(root.join("dir")).expect("create a directory");
+        fs::write(root.join("text"), "packed\n").expect("write a file");
+        let linked = PROGRAM.compile(libc, Opt::O2, Linked::Last);
+        let mapping = [OsString::from("--mapdir"), mapped("/", &root)];
+        let flags = flags.iter().map(OsString::from);
+        pack(&linked, mapping.into_iter().chain(flags), &out);
+        let mut command = monaka(["run".as_ref(), out.as_os_str()]);
+        finish(command.arg("--").args(args), "")
+            .expect_success()
+            .stdout
+    }
+
+    on_each_libc! {
+        without_dev_and_tmp(libc) {
+            let stdout = run(libc, &["--no-dev", "--no-tmp"], &["gone"]);
+            assert_eq!(stdout, GONE, "{libc:?}");
+        }
+        read_only(libc) {
+            let stdout = run(libc, &["--read-only", "/"], &["read-only"]);
+            assert_eq!(stdout, READ_ONLY, "{libc:?}");
+        }
+        max_bytes(libc) {
+            let stdout = run(libc, &["--max-bytes", "64K"], &["bytes", "65536"]);
+            assert_eq!(stdout, BYTES, "{libc:?}");
+        }
+        max_inodes(libc) {
+            let stdout = run(libc, &["--max-inodes", "3"], &["inodes", "3"]);
+            assert_eq!(stdout, INODES, "{libc:?}");
+        }
+    }
+
+    const GONE: &str = r#"fopen("/dev/null", "w"): No such file or directory
+opendir("/dev"): No such file or directory
+opendir("/tmp"): No such file or directory
+open("/tmp/new", O_WRONLY | O_CREAT | O_EXCL, 0600) = -1 (No such file or directory)
+/new: 7 bytes 'written'
+"#;
+
+    const READ_ONLY: &str = r#"/text: 7 bytes 'packed$'
+fopen("/text", "r+"): Read-only file system
+fopen("/new", "w"): Read-only file system
+open("/text", O_RDONLY | O_TRUNC) = -1 (Read-only file system)
+open("/text", O_RDONLY | O_CREAT, 0666) is open
+mkdir("/new", 0777) = -1 (Read-only file system)
+mkdir("/dir", 0777) = -1 (File exists)
+unlink("/text") = -1 (Read-only file system)
+rmdir("/tmp") = -1 (Read-only file system)
+rename("/text", "/renamed") = -1 (Read-only file system)
+rename("/text", "/tmp/text") = -1 (Cross-device link)
+link("/text", "/tmp/text") = -1 (Cross-device link)
+symlink("text", "/soft") = -1 (Read-only file system)
+utimensat(AT_FDCWD, "/text", times, 0) = -1 (Read-only file system)
+/text: 7 bytes 'packed$'
+open("/tmp/new", O_WRONLY | O_CREAT | O_EXCL, 0600) is open
+/tmp/new: 9 bytes 'temporary'
+unlink("/tmp/new") = 0
+fputs("dropped", file) = 0
+fclose(file) = 0
+"#;
+
+    const BYTES: &str = r#"/new: 65536 bytes, then No space left on device
+fill("/new", 1000) == limit = 1
+/text: 0 bytes, then No space left on device
+fill("/text", 1000) == 0 = 1
+/text: 7 bytes 'packed$'
+fputs("does not fit", file) < 0 = 0
+fflush(file) = -1 (No space left on device)
+unlink("/new") = 0
+/other: 65536 bytes, then No space left on device
+fill("/other", 4 * limit) == limit = 1
+truncate("/other", limit / 2) = 0
+/new: 32768 bytes, then No space left on device
+fill("/new", 7) == limit - limit / 2 = 1
+"#;
+
+    const INODES: &str = r#"open(path, O_WRONLY | O_CREAT, 0666) is open
+open(path, O_WRONLY | O_CREAT, 0666) is open
+open(path, O_WRONLY | O_CREAT, 0666) is open
+open(path, O_WRONLY | O_CREAT, 0666) = -1 (No space left on device)
+mkdir("/more", 0777) = -1 (No space left on device)
+symlink("text", "/more") = -1 (No space left on device)
+link("/text", "/more") = -1 (No space left on device)
+rename("/new0", "/more") = 0
+unlink("/text") = 0
+mkdir("/new0", 0777) = 0
+mkdir("/another", 0777) = -1 (No space left on device)
+"#;
+}
