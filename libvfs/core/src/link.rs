@@ -34,6 +34,10 @@
 //! body of a function that only the table names by a trap if nothing makes
 //! indirect calls of its type.
 
+use crate::errno::{Errno, Result};
+use crate::image::{ALIGN, Image, ImageError};
+use crate::vfs::Vfs;
+
 /// Begins every record.
 pub const MAGIC: [u8; 16] = *b"\x7fmonaka.link\r\n\x1a\x00";
 
@@ -82,6 +86,28 @@ impl Request {
         }
         out[16..].copy_from_slice(&self.data_len.to_le_bytes());
         out
+    }
+}
+
+impl Request {
+    /// Bytes to reserve, so that an [`ALIGN`](crate::image::ALIGN)ed address and
+    /// the bytes from there are within a block. None where that is more than
+    /// half the address space, which is where Rust's slices end.
+    pub fn room(&self) -> Option<usize> {
+        let most = (i32::MAX as usize - ALIGN) as u64;
+        let room = u64::from(self.tables_len) + self.data_len;
+        (room <= most).then_some(room as usize)
+    }
+
+    /// Mounts the image that was asked for, once its tables are there.
+    ///
+    /// `NOMEM` when memory is out, `INVAL` where the tables are not an image's.
+    pub fn mount<'i>(&self, tables: &'i [u8], data: &'i [u8]) -> Result<Vfs<'i>> {
+        match Image::open(tables) {
+            Ok(image) => Vfs::mount(&image, data, self.flags & MOUNT_HOST_DIRS != 0),
+            Err(ImageError::OutOfMemory) => Err(Errno::NOMEM),
+            Err(_) => Err(Errno::INVAL),
+        }
     }
 }
 

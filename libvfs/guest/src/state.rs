@@ -2,8 +2,8 @@
 
 use core::cell::UnsafeCell;
 
-use monaka_vfs_core::image::{ALIGN, Image, ImageError};
-use monaka_vfs_core::link::{MOUNT_HOST_DIRS, Request};
+use monaka_vfs_core::image::ALIGN;
+use monaka_vfs_core::link::Request;
 use monaka_vfs_core::{Errno, Vfs};
 
 use crate::alloc;
@@ -37,11 +37,7 @@ pub(crate) unsafe fn vfs() -> Option<&'static mut Vfs<'static>> {
 pub(crate) unsafe extern "C" fn reserve(request: *const Request) -> u32 {
     // SAFETY: as the caller promises.
     let request = unsafe { request.read() };
-    // Rust's slices end at half the address space.
-    let size = usize::try_from(u64::from(request.tables_len) + request.data_len)
-        .ok()
-        .filter(|&size| size <= isize::MAX as usize - ALIGN);
-    match size {
+    match request.room() {
         Some(size) => alloc::reserve(size, ALIGN) as u32,
         None => 0,
     }
@@ -70,12 +66,7 @@ pub(crate) unsafe extern "C" fn mount(request: *const Request) -> u32 {
             core::slice::from_raw_parts(data, request.data_len as usize),
         )
     };
-    let vfs = match Image::open(tables) {
-        Ok(image) => Vfs::mount(&image, data, request.flags & MOUNT_HOST_DIRS != 0),
-        Err(ImageError::OutOfMemory) => Err(Errno::NOMEM),
-        Err(_) => Err(Errno::INVAL),
-    };
-    match vfs {
+    match request.mount(tables, data) {
         Ok(vfs) => {
             *state = Some(vfs);
             0
