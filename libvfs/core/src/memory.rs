@@ -47,6 +47,10 @@ impl Region {
     }
 }
 
+/// Where [`GuestMemory::lend`] takes bytes: in the first page, and not at its
+/// start, which some hosts take for a null pointer.
+const LENT: u32 = 1024;
+
 /// How a home reaches the memory of the program it serves.
 pub trait GuestMemory {
     /// The memory's size in bytes.
@@ -100,5 +104,23 @@ pub trait GuestMemory {
         let to = self.region(at, bytes.len() as u32)?;
         self.write(to, bytes);
         Ok(())
+    }
+
+    /// Lends `N` bytes of the program to `call`, which gets their address;
+    /// answers what it has left there and puts the program's own back.
+    ///
+    /// For what the file system asks the host for itself: the host writes to no
+    /// memory but the program's. `FAULT` if that is too small.
+    fn lend<const N: usize>(
+        &mut self,
+        call: impl FnOnce(&mut Self, u32) -> Result<()>,
+    ) -> Result<[u8; N]> {
+        let lent = self.region(LENT, N as u32)?;
+        let (mut kept, mut left) = ([0; N], [0; N]);
+        self.read(lent, &mut kept);
+        let outcome = call(self, LENT);
+        self.read(lent, &mut left);
+        self.write(lent, &kept);
+        outcome.map(|()| left)
     }
 }

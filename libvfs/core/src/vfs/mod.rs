@@ -17,6 +17,7 @@ mod path;
 mod poll;
 mod seek;
 mod stat;
+mod unstable;
 
 use alloc::vec::Vec;
 

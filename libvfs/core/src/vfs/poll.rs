@@ -21,7 +21,7 @@ use super::{Vfs, device};
 const STAND_IN: u64 = 0x6d6f_6e61_6b61_0000;
 
 /// The most subscriptions of one call.
-const SUBSCRIPTIONS_MAX: u32 = 4096;
+pub(super) const SUBSCRIPTIONS_MAX: u32 = 4096;
 
 /// One subscription of the program.
 struct Subscription {
