@@ -1,12 +1,13 @@
-//! Obtains `libmonaka_vfs.a`, which `monaka lib` writes out: from the file that
-//! `MONAKA_LIB` names, or by running `tools/build-lib`.
+//! Obtains `libmonaka_vfs.a`, which `monaka lib` writes out, and
+//! `monaka_vfs.wasm`, which `monaka pack` merges into programs: from the
+//! directory that `MONAKA_LIB` names, or by running `tools/build-lib`.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAME: &str = "libmonaka_vfs.a";
+const NAMES: [&str; 2] = ["libmonaka_vfs.a", "monaka_vfs.wasm"];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=MONAKA_LIB");
@@ -17,13 +18,16 @@ fn main() {
     }
 }
 
-fn take(path: &Path, out: &Path) {
-    println!("cargo::rerun-if-changed={}", path.display());
-    if let Err(error) = fs::copy(path, out.join(NAME)) {
-        fail(&format!(
-            "MONAKA_LIB: cannot read {}: {error}",
-            path.display()
-        ));
+fn take(from: &Path, out: &Path) {
+    for name in NAMES {
+        let path = from.join(name);
+        println!("cargo::rerun-if-changed={}", path.display());
+        if let Err(error) = fs::copy(&path, out.join(name)) {
+            fail(&format!(
+                "MONAKA_LIB names the directory that tools/build-lib has filled; cannot read {}: {error}",
+                path.display()
+            ));
+        }
     }
 }
 
@@ -43,17 +47,24 @@ fn build(out: &Path) {
         }
     }
     match command.output() {
-        Ok(output) if output.status.success() && out.join(NAME).is_file() => {}
+        Ok(output) if output.status.success() && are_in(out) => {}
         Ok(output) => fail(&format!(
-            "tools/build-lib failed ({}); run tools/setup, or set MONAKA_LIB to a {NAME}\n{}",
+            "tools/build-lib failed ({}); run tools/setup, or set MONAKA_LIB to a directory with {}\n{}",
             output.status,
+            NAMES.join(" and "),
             String::from_utf8_lossy(&output.stderr)
         )),
         Err(error) => fail(&format!(
-            "cannot run {}: {error}; set MONAKA_LIB to a {NAME}",
-            tool.display()
+            "cannot run {}: {error}; set MONAKA_LIB to a directory with {}",
+            tool.display(),
+            NAMES.join(" and ")
         )),
     }
+}
+
+/// Whether the tool has made what it should.
+fn are_in(out: &Path) -> bool {
+    NAMES.iter().all(|name| out.join(name).is_file())
 }
 
 /// Variables that cargo and rustup's tools set for one build. What users set,

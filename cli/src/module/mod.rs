@@ -5,6 +5,7 @@
 //! functions). `packed` and `undo` take back what an earlier pack has done.
 
 pub(crate) mod analyze;
+pub(crate) mod blob;
 mod code;
 pub(crate) mod finish;
 pub(crate) mod link;

@@ -30,6 +30,7 @@ pub mod inode;
 pub mod link;
 pub mod memfs;
 pub mod memory;
+pub mod merge;
 pub mod name;
 pub mod resolve;
 pub mod rights;

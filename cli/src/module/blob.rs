@@ -1,0 +1,246 @@
+//! The blob: the file system as a module of its own, to be merged into programs.
+//! Its imports and exports are those of [`monaka_vfs_core::merge`].
+
+/// The module.
+#[cfg_attr(not(test), expect(dead_code, reason = "the merge will use it"))]
+pub(crate) static BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/monaka_vfs.wasm"));
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use monaka_vfs_core::merge::{
+        GROW, HOST, HOST_FUNCTIONS, LAYOUT, LAYOUT_FUNCTIONS, MOUNT, PROGRAM, PROGRAM_FUNCTIONS,
+        REQUEST, RESERVE, UNSTABLE, UNSTABLE_PREFIX,
+    };
+    use monaka_vfs_core::witx::{Function, HOOKS, Param};
+    use wasmparser::{
+        CompositeInnerType, DataKind, ExternalKind, FuncType, Operator, Parser, Payload, TypeRef,
+        ValType, Validator, WasmFeatures,
+    };
+
+    use super::BLOB;
+
+    /// What the blob may be made of: what every engine has had for years.
+    const FEATURES: WasmFeatures = WasmFeatures::WASM1
+        .union(WasmFeatures::BULK_MEMORY)
+        .union(WasmFeatures::SIGN_EXTENSION)
+        .difference(WasmFeatures::FLOATS);
+
+    fn function_type(function: &Function) -> FuncType {
+        let param = |param: &Param| match param {
+            Param::I32 => ValType::I32,
+            Param::I64 => ValType::I64,
+        };
+        let results = function.returns.then_some(ValType::I32);
+        FuncType::new(function.params.iter().map(param), results)
+    }
+
+    /// What of the blob the tests ask for.
+    #[derive(Default)]
+    struct Parts<'a> {
+        types: Vec<FuncType>,
+        /// Module, name and type of each import; functions come first.
+        imports: Vec<(&'a str, &'a str, FuncType)>,
+        /// The type of each function, imports first.
+        functions: Vec<u32>,
+        exports: BTreeMap<&'a str, (ExternalKind, u32)>,
+        bodies: Vec<Vec<Operator<'a>>>,
+    }
+
+    fn parts() -> Parts<'static> {
+        let mut parts = Parts::default();
+        for payload in Parser::new(0).parse_all(BLOB) {
+            match payload.unwrap() {
+                Payload::TypeSection(types) => {
+                    for group in types {
+                        for ty in group.unwrap().into_types() {
+                            match ty.composite_type.inner {
+                                CompositeInnerType::Func(ty) => parts.types.push(ty),
+                                other => panic!("a type that is no function's: {other:?}"),
+                            }
+                        }
+                    }
+                }
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let import = import.unwrap();
+                        let TypeRef::Func(ty) = import.ty else {
+                            panic!("{}.{} is no function", import.module, import.name);
+                        };
+                        let function = parts.types[ty as usize].clone();
+                        parts.imports.push((import.module, import.name, function));
+                        parts.functions.push(ty);
+                    }
+                }
+                Payload::FunctionSection(functions) => {
+                    parts
+                        .functions
+                        .extend(functions.into_iter().map(Result::unwrap));
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports {
+                        let export = export.unwrap();
+                        parts
+                            .exports
+                            .insert(export.name, (export.kind, export.index));
+                    }
+                }
+                Payload::DataSection(data) => {
+                    for segment in data {
+                        assert!(matches!(segment.unwrap().kind, DataKind::Active { .. }));
+                    }
+                }
+                Payload::CodeSectionEntry(body) => {
+                    let operators = body.get_operators_reader().unwrap().into_iter();
+                    parts.bodies.push(operators.map(Result::unwrap).collect());
+                }
+                Payload::TableSection(_) => panic!("a table"),
+                Payload::ElementSection(_) => panic!("an element section"),
+                Payload::StartSection { .. } => panic!("a start function"),
+                Payload::TagSection(_) => panic!("a tag"),
+                _ => {}
+            }
+        }
+        parts
+    }
+
+    #[test]
+    fn validates_without_newer_features() {
+        Validator::new_with_features(FEATURES)
+            .validate_all(BLOB)
+            .expect("the blob validates");
+    }
+
+    #[test]
+    fn is_small() {
+        assert!(BLOB.len() < 96 << 10, "{} bytes", BLOB.len());
+    }
+
+    #[test]
+    fn imports_nothing_but_what_the_contract_names() {
+        let mut allowed = BTreeMap::new();
+        for (module, functions) in [
+            (PROGRAM, &PROGRAM_FUNCTIONS[..]),
+            (HOST, &HOST_FUNCTIONS),
+            (HOST, &HOOKS),
+            (LAYOUT, &LAYOUT_FUNCTIONS),
+        ] {
+            for function in functions {
+                allowed.insert((module, function.name), function_type(function));
+            }
+        }
+        for (module, name, ty) in parts().imports {
+            assert_eq!(Some(&ty), allowed.get(&(module, name)), "{module}.{name}");
+        }
+    }
+
+    #[test]
+    fn exports_what_the_contract_names() {
+        let one = |name, params| Function {
+            name,
+            params,
+            returns: true,
+        };
+        let mut expected: BTreeMap<String, FuncType> = HOOKS
+            .iter()
+            .chain(&[
+                one(RESERVE, &[Param::I32]),
+                one(MOUNT, &[Param::I32]),
+                one(REQUEST, &[]),
+                one(GROW, &[Param::I32]),
+            ])
+            .map(|function| (function.name.to_owned(), function_type(function)))
+            .collect();
+        for name in UNSTABLE {
+            let name_then = format!("{UNSTABLE_PREFIX}{name}");
+            expected.insert(name_then, expected[name].clone());
+        }
+        let parts = parts();
+        let functions: BTreeMap<String, FuncType> = parts
+            .exports
+            .iter()
+            .filter(|(_, (kind, _))| *kind == ExternalKind::Func)
+            .map(|(name, (_, index))| {
+                let ty = parts.functions[*index as usize];
+                ((*name).to_owned(), parts.types[ty as usize].clone())
+            })
+            .collect();
+        assert_eq!(functions, expected);
+        let others: Vec<(&str, ExternalKind)> = parts
+            .exports
+            .iter()
+            .filter(|(_, (kind, _))| *kind != ExternalKind::Func)
+            .map(|(name, (kind, _))| (*name, *kind))
+            .collect();
+        let linkers = [
+            ("__data_end", ExternalKind::Global),
+            ("__heap_base", ExternalKind::Global),
+            ("memory", ExternalKind::Memory),
+        ];
+        assert_eq!(others, linkers);
+    }
+
+    #[test]
+    fn calls_no_function_by_a_table_and_drops_no_segment() {
+        for operator in parts().bodies.iter().flatten() {
+            assert!(
+                !matches!(
+                    operator,
+                    Operator::CallIndirect { .. }
+                        | Operator::MemoryInit { .. }
+                        | Operator::DataDrop { .. }
+                ),
+                "{operator:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn grow_touches_no_memory_of_its_own() {
+        let parts = parts();
+        let (_, index) = parts.exports[GROW];
+        let body = &parts.bodies[index as usize - parts.imports.len()];
+        let mut called = BTreeSet::new();
+        for operator in body {
+            match operator {
+                Operator::Call { function_index } => {
+                    let import = parts.imports.get(*function_index as usize);
+                    let (module, name, _) = import.expect("grow calls imports only");
+                    called.insert((*module, *name));
+                }
+                Operator::LocalGet { .. }
+                | Operator::LocalSet { .. }
+                | Operator::LocalTee { .. }
+                | Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::Else
+                | Operator::End
+                | Operator::Br { .. }
+                | Operator::BrIf { .. }
+                | Operator::Return
+                | Operator::Drop
+                | Operator::Select
+                | Operator::I32Const { .. }
+                | Operator::I32Eqz
+                | Operator::I32Eq
+                | Operator::I32Ne
+                | Operator::I32LtU
+                | Operator::I32GtU
+                | Operator::I32LeU
+                | Operator::I32GeU
+                | Operator::I32Add
+                | Operator::I32Sub
+                | Operator::I32And
+                | Operator::I32Or
+                | Operator::I32Shl
+                | Operator::I32ShrU => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut expected: BTreeSet<_> = LAYOUT_FUNCTIONS.map(|f| (LAYOUT, f.name)).into();
+        expected.insert((PROGRAM, "pages"));
+        assert_eq!(called, expected);
+    }
+}

@@ -1,0 +1,21 @@
+//! `monaka_vfs.wasm`, the blob: monaka's file system as a module of its own, which
+//! `monaka pack` merges into programs that were not linked with the library.
+//!
+//! Imports and exports are those of [`monaka_vfs_core::merge`]. All unsafe code
+//! and all globals are in this crate: `exports → {state, home, layout}`, with
+//! `alloc` below them.
+#![cfg(target_family = "wasm")]
+#![no_std]
+
+mod alloc;
+mod exports;
+mod home;
+mod layout;
+mod state;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // A defect of the blob. A trap keeps the backtrace, and printing would
+    // bring in the formatting code.
+    core::arch::wasm32::unreachable()
+}
