@@ -73,7 +73,10 @@ fn a_device_opens_for_what_is_asked_for() {
         let before = g.fstat(fd).unwrap();
         for oflags in [CREAT, TRUNC, CREAT | TRUNC] {
             let again = g.open_with(ROOT, 0, &path, oflags, ALL, ALL, APPEND);
-            assert_eq!(fdstat(g, again.unwrap()).1, 1, "{device}");
+            let again = again.unwrap();
+            assert_eq!(fdstat(g, again).1, 1, "{device}");
+            assert_eq!(g.write(again, b"x"), g.write(fd, b"x"), "no end to go to");
+            assert_eq!(g.pwrite(again, b"x", 9), g.write(fd, b"x"));
         }
         assert_eq!(g.fstat(fd), Ok(before));
         assert_eq!(g.open(&path, CREAT | EXCL), Err(Errno::EXIST));

@@ -35,7 +35,11 @@ fn guest() -> Guest {
                 .unwrap();
         }
         let shared = add_file(tree, ro, "shared", b"by two names");
-        tree.add_link(NodeId::ROOT, b"also-shared", shared).unwrap();
+        // Names that are met before and after the read-only one.
+        let zone = tree.add_directory(NodeId::ROOT, b"zone", meta()).unwrap();
+        for parent in [NodeId::ROOT, zone] {
+            tree.add_link(parent, b"also-shared", shared).unwrap();
+        }
         tree.add_device(ro, b"null", meta(), Device::Null).unwrap();
         tree.set_read_only(ro, true);
         let file = add_file(tree, NodeId::ROOT, "rofile", b"alone");
@@ -114,13 +118,15 @@ fn reading_changes_nothing() {
 #[test]
 fn a_file_is_read_only_by_all_its_names() {
     unchanged(|g| {
-        assert_eq!(open(g, "also-shared", 0, READ), Ok(()));
-        assert_eq!(open(g, "also-shared", 0, WRITE), Err(Errno::ROFS));
-        assert_eq!(open(g, "also-shared", TRUNC, READ), Err(Errno::ROFS));
-        assert_eq!(set_times(g, "also-shared", 1), Err(Errno::ROFS));
-        assert_eq!(g.unlink("also-shared"), Err(Errno::BUSY));
-        assert_eq!(g.rename("also-shared", "x"), Err(Errno::BUSY));
-        assert_eq!(g.link("also-shared", "x"), Err(Errno::XDEV));
+        for path in ["also-shared", "zone/also-shared"] {
+            assert_eq!(open(g, path, 0, READ), Ok(()));
+            assert_eq!(open(g, path, 0, WRITE), Err(Errno::ROFS));
+            assert_eq!(open(g, path, TRUNC, READ), Err(Errno::ROFS));
+            assert_eq!(set_times(g, path, 1), Err(Errno::ROFS));
+            assert_eq!(g.unlink(path), Err(Errno::BUSY));
+            assert_eq!(g.rename(path, "x"), Err(Errno::BUSY));
+            assert_eq!(g.link(path, "x"), Err(Errno::XDEV));
+        }
     });
 }
 
