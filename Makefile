@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lib build demo test model canary miri bench size install lint clean
+.PHONY: help setup lib build demo test subjects model canary miri bench size install lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,10 @@ demo: build ## pack the C examples' directories into them and run them without a
 test: ## all tests (CI=true: those that need node must run too)
 	@tools/setup --tests
 	tools/test
+
+subjects: build ## also the tests on large modules of others, minutes each; SUBJECTS=name of one
+	@tools/setup --tests
+	@tools/test-subjects --include-ignored $(SUBJECTS)
 
 model: build ## random operations on host, core and packed module for long; MODEL_LISTS=, MODEL_SEED=
 	@tools/setup --tests

@@ -232,6 +232,26 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What `command` left; output that is not UTF-8 is shown as well as it can be,
+    /// together with its hash.
+    pub fn new(command: String, code: Option<i32>, stdout: Vec<u8>, stderr: Vec<u8>) -> Outcome {
+        let text = |bytes| match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let bytes = error.as_bytes();
+                let (shown, hash) = (String::from_utf8_lossy(bytes), crate::tree::fnv(bytes));
+                format!("{shown}\n[{} bytes, {hash:016x}]", bytes.len())
+            }
+        };
+        let (stdout, stderr) = (text(stdout), text(stderr));
+        Outcome {
+            code,
+            stdout,
+            stderr,
+            command,
+        }
+    }
+
     /// Itself, if the exit code is 0.
     #[track_caller]
     pub fn expect_success(self) -> Outcome {
@@ -281,13 +301,7 @@ pub fn finish(command: &mut Command, stdin: &str) -> Outcome {
         .expect("piped")
         .write_all(stdin.as_bytes());
     let output = child.wait_with_output().expect("wait for a process");
-    let text = |bytes| String::from_utf8(bytes).expect("processes write UTF-8");
-    Outcome {
-        code: output.status.code(),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-        command: shown,
-    }
+    Outcome::new(shown, output.status.code(), output.stdout, output.stderr)
 }
 
 /// `monaka`, built in the same profile as the test that asks.
@@ -357,7 +371,7 @@ pub fn root() -> &'static Path {
 }
 
 /// Where modules are kept from one run to the next.
-fn kept() -> &'static Path {
+pub fn kept() -> &'static Path {
     static KEPT: OnceLock<PathBuf> = OnceLock::new();
     KEPT.get_or_init(|| {
         let kept = root().join("target/tests");

@@ -1,0 +1,3 @@
+module monaka.test/subject
+
+go 1.22

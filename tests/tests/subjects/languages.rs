@@ -1,0 +1,66 @@
+//! Programs of this repository in other languages, each with the same three modes.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+
+use monaka_tests::toolbox::{finish, kept, root};
+
+use crate::case::Case;
+
+/// What `tools/build-subject` makes of `name`, built anew where its sources changed.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let module = kept().join(format!("subject-{name}.wasm"));
+    let lock = File::create(kept().join("subjects.lock")).expect("create a lock file");
+    lock.lock().expect("lock");
+    let mut build = Command::new(root().join("tools/build-subject"));
+    finish(build.arg(name).arg(&module), "").expect_success();
+    assert!(
+        fs::exists(&module).is_ok_and(|there| there),
+        "{name} was not built"
+    );
+    module
+}
+
+/// A test per mode. Their output is compared, and says in `files` what only a file
+/// system can have told.
+macro_rules! languages {
+    ($($language:ident)*) => {$(
+        mod $language {
+            use super::*;
+
+            #[test]
+            fn files() {
+                let printed = Case::new(built(stringify!($language)), &["files"]).check(0);
+                for line in ["/moved/renamed 8 ", "/soft -> moved/renamed", "/many/0900 3 "] {
+                    assert!(printed.contains(line), "no '{line}'\n{printed}");
+                }
+            }
+
+            #[test]
+            fn heap_and_files_grow_in_turn() {
+                let printed = Case::new(built(stringify!($language)), &["grow", "40"]).check(0);
+                assert!(printed.contains(" blocks, "), "{printed}");
+            }
+
+            #[test]
+            #[ignore = "large: make subjects"]
+            fn heap_and_files_grow_to_hundreds_of_megabytes() {
+                Case::new(built(stringify!($language)), &["grow", "400"]).check(0);
+            }
+
+            #[test]
+            #[ignore = "large: make subjects"]
+            fn files_grow_until_there_is_no_space() {
+                let case = Case::new(built(stringify!($language)), &["limit", "300"]);
+                if let Some(packed) = case.packed() {
+                    let printed = packed.expect_success().stdout;
+                    let full = "full, and more than 100 files: true\n";
+                    assert_eq!(printed, format!("round 1: {full}round 2: {full}--- tree\n"));
+                }
+            }
+        }
+    )*};
+}
+
+languages! { rust go zig assemblyscript }

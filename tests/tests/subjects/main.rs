@@ -1,0 +1,15 @@
+//! Modules that nobody relinked, as registries have them or as compilers of other
+//! languages make them: run on directories of the host, then with the same
+//! directories packed inside. What they print and how they end must be the same;
+//! files that they write are printed, for a packed program's die with it.
+//!
+//! Those that are large or take long are ignored: `make subjects` runs them too.
+//! To run one again:
+//! `cargo test --release -p monaka -p monaka-tests --features monaka-tests/engine
+//! --test subjects ruby`
+
+mod case;
+mod drive;
+mod host;
+mod languages;
+mod modules;
