@@ -16,7 +16,10 @@ pub(crate) fn grow(megabytes: usize) -> io::Result<()> {
     let mut seed = 1;
     while blocks.iter().map(|b: &Block| b.bytes.len()).sum::<usize>() < megabytes << 20 {
         seed = next(seed);
-        blocks.push(Block { seed, bytes: contents(seed) });
+        blocks.push(Block {
+            seed,
+            bytes: contents(seed),
+        });
         seed = next(seed);
         fs::write(path(files.len()), contents(seed))?;
         files.push(seed);
@@ -50,7 +53,10 @@ pub(crate) fn grow(megabytes: usize) -> io::Result<()> {
 pub(crate) fn limit(megabytes: usize) -> io::Result<()> {
     for round in 1..=2 {
         let heap: Vec<Block> = (1..=megabytes as u32)
-            .map(|seed| Block { seed, bytes: vec![seed as u8; 1 << 20] })
+            .map(|seed| Block {
+                seed,
+                bytes: vec![seed as u8; 1 << 20],
+            })
             .collect();
         let mut written = 0;
         let error = loop {
@@ -61,7 +67,10 @@ pub(crate) fn limit(megabytes: usize) -> io::Result<()> {
         };
         assert!(crate::is_full(&error), "{error}");
         for block in &heap {
-            assert!(block.bytes.iter().all(|b| *b == block.seed as u8), "the heap was changed");
+            assert!(
+                block.bytes.iter().all(|b| *b == block.seed as u8),
+                "the heap was changed"
+            );
         }
         for number in 0..written {
             verify_file(number, number as u32)?;
@@ -69,7 +78,10 @@ pub(crate) fn limit(megabytes: usize) -> io::Result<()> {
         }
         // What did not fit leaves a shorter file.
         fs::remove_file(path(written))?;
-        println!("round {round}: full, and more than 100 files: {}", written > 100);
+        println!(
+            "round {round}: full, and more than 100 files: {}",
+            written > 100
+        );
     }
     Ok(())
 }

@@ -79,7 +79,10 @@ fn files() -> io::Result<()> {
     println!("# errors");
     let kinds: [(&str, io::Result<()>); 8] = [
         ("open what is not there", File::open(at("none")).map(drop)),
-        ("create what is there", File::create_new(at("copy")).map(drop)),
+        (
+            "create what is there",
+            File::create_new(at("copy")).map(drop),
+        ),
         ("create below a file", fs::write(at("copy/x"), "")),
         ("open a directory to write", fs::write(at("dir"), "")),
         ("mkdir what is there", fs::create_dir(at("dir"))),
