@@ -118,9 +118,11 @@ macro_rules! host {
             fn random(&mut self, to: Region) -> Result<()> {
                 let left = self.random_left.checked_sub(to.len().into());
                 self.random_left = left.ok_or(Errno::NOSYS)?;
-                for byte in &mut self.memory[to.at() as usize..][..to.len() as usize] {
+                let bytes = &mut self.memory[to.at() as usize..][..to.len() as usize];
+                for bytes in bytes.chunks_mut(4) {
                     self.seed = self.seed.wrapping_mul(6364136223846793005).wrapping_add(1);
-                    *byte = (self.seed >> 56) as u8;
+                    let random = ((self.seed >> 32) as u32).to_le_bytes();
+                    bytes.copy_from_slice(&random[..bytes.len()]);
                 }
                 Ok(())
             }
