@@ -199,7 +199,9 @@ impl FileData {
             return Err(Errno::FBIG);
         }
         while !from.is_empty() {
-            let room = CHUNK - offset % CHUNK;
+            // Holes take whole blocks: where little is left, what fits is found so.
+            let step = if space.left() < CHUNK { BLOCK } else { CHUNK };
+            let room = step - offset % step;
             let (part, _) = from.split(room as u32);
             match self.write_in_chunk(image, space, memory, part, offset) {
                 Ok(len) => {
@@ -293,9 +295,10 @@ impl FileData {
         self.extents.partition_point(|e| e.end() <= offset)
     }
 
-    /// Writes of `from` to `offset`, both ends in one chunk, what there is `space`
-    /// for; answers how much. Where that is little, up to the end of the file at
-    /// most: what lies in it may need nothing.
+    /// Writes `from`, or the beginning of it for which there is `space`, to `offset`
+    /// and answers how much that was. Both ends lie in one chunk, and in one block
+    /// where less than a chunk is left. Then a write ends with the file at the latest:
+    /// what lies in it may need nothing.
     fn write_in_chunk(
         &mut self,
         image: &[u8],
@@ -306,8 +309,8 @@ impl FileData {
     ) -> Result<u32> {
         if space.left() < CHUNK {
             let fits = match self.size.saturating_sub(offset) {
-                0 => space.left(),
-                within => within.min(CHUNK),
+                0 => space.left().saturating_sub(self.gap(offset)),
+                within => within.min(BLOCK),
             };
             from = from.split(fits as u32).0;
             if from.is_empty() {
@@ -346,6 +349,13 @@ impl FileData {
         memory.read(from, &mut bytes[at..at + from.len() as usize]);
         self.size = self.size.max(end);
         Ok(from.len())
+    }
+
+    /// How many zeros a write at `offset`, at the end of the file or past it, puts
+    /// before itself: those of its block that no extent has.
+    fn gap(&self, offset: u64) -> u64 {
+        let end = self.extents.last().map_or(0, Extent::end);
+        offset - end.max(offset - offset % BLOCK)
     }
 
     /// Sees to it that one heap extent covers `start..end`, which lie in one

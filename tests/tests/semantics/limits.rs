@@ -156,6 +156,7 @@ fn a_write_is_cut_at_each_place() {
         ("large", 150_000),
         ("large", 300_000),
         ("holes", 50_000),
+        ("gap", 1_000),
     ] {
         let mut cut = 0;
         for max in (0..).step_by(5_003) {
@@ -192,6 +193,10 @@ fn a_write_is_cut_at_each_place() {
             );
             assert!(g.vfs.fs().used_bytes() <= max);
             assert!(written <= len);
+            if written != len {
+                let more = g.pwrite(fd, &[9], offset + written);
+                assert_eq!(more, Err(Errno::NOSPC), "{path} {max}: not all that fits");
+            }
             cut += u32::from(written != 0 && written != len);
             if written == len {
                 break;
