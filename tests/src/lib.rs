@@ -1,5 +1,7 @@
 //! Support for the tests and benches that cross the crates of monaka.
 
+#[cfg(feature = "engine")]
+pub mod blob;
 pub mod calls;
 #[cfg(feature = "engine")]
 pub mod engine;

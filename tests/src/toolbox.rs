@@ -391,3 +391,10 @@ fn library() -> &'static Path {
         settled
     })
 }
+
+/// The file system as a module of its own, built from the sources as they are.
+pub fn blob() -> PathBuf {
+    let built = kept().join("lib");
+    finish(Command::new(root().join("tools/build-lib")).arg(&built), "").expect_success();
+    built.join("monaka_vfs.wasm")
+}
