@@ -1,12 +1,14 @@
-//! Random operations on a real directory, on the core, and on a packed module.
+//! Random operations on a real directory, on the core, on a packed module, and on
+//! the blob.
 //!
 //! The same lists of operations are made
 //!
 //! 1. of wasmtime's WASI on a real directory: the oracle,
 //! 2. of the core, natively,
 //! 3. of a packed module in wasmtime,
+//! 4. of the blob in wasmtime, the module that is merged into programs,
 //!
-//! and after each operation all three must have answered the same errno, bytes,
+//! and after each operation all of them must have answered the same errno, bytes,
 //! offset and attributes, and their whole trees must be equal. Where wasmtime is
 //! known to differ, [`oracle`] makes it equal; where it refuses for another reason
 //! than we do, the kernel itself decides, see [`kernel`].
@@ -15,7 +17,7 @@
 //!
 //! `MODEL_LISTS` says how many lists (of 50 operations on average), `MODEL_SEED`
 //! from where their generator starts, `MODEL_SHRINK` how many shorter lists a failure
-//! is tried on. `MODEL_PACKED=0` leaves the third out.
+//! is tried on. `MODEL_PACKED=0` leaves the third and the fourth out.
 #![cfg(target_os = "linux")]
 
 mod generate;
@@ -27,8 +29,9 @@ mod tree;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use monaka_tests::blob::{self, Blob};
 use monaka_tests::calls::Calls;
-use monaka_tests::engine::Program;
+use monaka_tests::engine::{Exports, Program};
 use monaka_tests::native::{self, Guest, Packed, ROOT};
 use monaka_tests::toolbox::{self, Libc, Linked, Opt};
 use monaka_vfs_core::fd::Descriptor;
@@ -102,10 +105,36 @@ fn directory() -> TempDir {
         .expect("create a directory")
 }
 
+/// The file system as programs get it.
+struct Compiled {
+    packed: Program,
+    blob: Blob,
+}
+
+impl Compiled {
+    fn start(&self) -> wasmtime::Result<Started> {
+        let mut merged = self.blob.mount(*IMAGE, false)?;
+        merged.home.program().seconds = START;
+        Ok(Started {
+            packed: self.packed.start(None)?,
+            merged,
+        })
+    }
+}
+
+/// An instance of each.
+struct Started {
+    packed: Guest<Exports>,
+    merged: Guest<blob::Exports>,
+}
+
+/// When a host without a clock of its own begins.
+const START: u64 = 1_700_000_000;
+
 /// Who is compared.
 struct Cast {
     unpacked: Program,
-    packed: Option<Program>,
+    compiled: Option<Compiled>,
     /// Whether the host keeps access times.
     access_times: bool,
 }
@@ -118,20 +147,23 @@ static CAST: LazyLock<Option<Cast>> = LazyLock::new(|| {
     let load = |module: &PathBuf| Program::load(&engine, module).expect("load the module");
     let dir = directory();
     fill(dir.path());
-    let packed = (number("MODEL_PACKED", 1) != 0).then(|| {
+    let compiled = (number("MODEL_PACKED", 1) != 0).then(|| {
         let packed = dir.path().with_extension("wasm");
         let mapping = ["--mapdir".into(), toolbox::mapped("/", dir.path())];
         toolbox::pack(&linked, mapping, &packed);
         let program = load(&packed);
         std::fs::remove_file(packed).expect("remove the packed module");
-        program
+        Compiled {
+            packed: program,
+            blob: Blob::load(&engine).expect("load the blob"),
+        }
     });
     // A mount with `noatime` would not.
     std::fs::read(dir.path().join("a")).expect("read");
     let read_at = std::fs::metadata(dir.path().join("a")).and_then(|meta| meta.accessed());
     Some(Cast {
         unpacked: load(&linked),
-        packed,
+        compiled,
         access_times: read_at
             .expect("stat")
             .elapsed()
@@ -188,16 +220,16 @@ fn run(cast: &Cast, ops: &[Op]) -> Result<(), String> {
     let root = directory();
     fill(root.path());
     let mut native = Guest::of(*IMAGE, false);
-    native.home.seconds = 1_700_000_000;
+    native.home.seconds = START;
     let mut oracle = Oracle::new(&cast.unpacked, root);
-    let mut packed = (cast.packed.as_ref()).map(|program| program.start(None).expect("start"));
-    compare_trees(cast, &oracle, &mut native, packed.as_mut())
+    let mut compiled = (cast.compiled.as_ref()).map(|modules| modules.start().expect("start"));
+    compare_trees(cast, &oracle, &mut native, compiled.as_mut())
         .map_err(|why| format!("at the start: {why}"))?;
     let mut done = Vec::new();
     for op in ops {
         let op = resolved(op, &native);
         done.push(op.clone());
-        let outcome = step(cast, &op, &mut oracle, &mut native, packed.as_mut());
+        let outcome = step(cast, &op, &mut oracle, &mut native, compiled.as_mut());
         outcome.map_err(|why| {
             let steps: String = done.iter().map(|op| format!("    Op::{op:?},\n")).collect();
             format!("{why}\nafter\n{steps}")
@@ -206,22 +238,19 @@ fn run(cast: &Cast, ops: &[Op]) -> Result<(), String> {
     Ok(())
 }
 
-fn step<V: Calls>(
+fn step(
     cast: &Cast,
     op: &Op,
     oracle: &mut Oracle,
     native: &mut Guest,
-    packed: Option<&mut Guest<V>>,
+    mut compiled: Option<&mut Started>,
 ) -> Result<(), String> {
     let expected = oracle.apply(op);
     let ours = apply(native, op);
     native.vfs.check_invariants();
-    let mut packed = packed;
-    if let Some(packed) = &mut packed {
-        let packed = apply(packed, op);
-        if packed != ours {
-            return Err(format!("{op:?}: packed {packed:?}, native {ours:?}"));
-        }
+    if let Some(compiled) = &mut compiled {
+        same_answer("packed", &mut compiled.packed, op, &ours)?;
+        same_answer("merged", &mut compiled.merged, op, &ours)?;
     }
     let comparable = |answer: &ops::Answer| match cast.access_times {
         true => answer.clone(),
@@ -237,26 +266,45 @@ fn step<V: Calls>(
             ));
         }
     }
-    compare_trees(cast, oracle, native, packed).map_err(|why| format!("{op:?}: {why}"))
+    compare_trees(cast, oracle, native, compiled).map_err(|why| format!("{op:?}: {why}"))
 }
 
-fn compare_trees<V: Calls>(
+fn same_answer<V: Calls>(
+    who: &str,
+    guest: &mut Guest<V>,
+    op: &Op,
+    native: &ops::Answer,
+) -> Result<(), String> {
+    let answer = apply(guest, op);
+    match answer == *native {
+        true => Ok(()),
+        false => Err(format!("{op:?}: {who} {answer:?}, native {native:?}")),
+    }
+}
+
+fn same_tree<V: Calls>(who: &str, guest: &mut Guest<V>, native: &tree::Tree) -> Result<(), String> {
+    let seen = tree::seen(guest);
+    match seen == *native {
+        true => Ok(()),
+        false => Err(format!(
+            "trees, native and {who}\n{}",
+            native.difference(&seen)
+        )),
+    }
+}
+
+fn compare_trees(
     cast: &Cast,
     oracle: &Oracle,
     native: &mut Guest,
-    packed: Option<&mut Guest<V>>,
+    compiled: Option<&mut Started>,
 ) -> Result<(), String> {
     let mut expected = tree::real(oracle.root.path());
     let mut ours = tree::seen(native);
     native.vfs.check_invariants();
-    if let Some(packed) = packed {
-        let packed = tree::seen(packed);
-        if packed != ours {
-            return Err(format!(
-                "trees, native and packed\n{}",
-                ours.difference(&packed)
-            ));
-        }
+    if let Some(compiled) = compiled {
+        same_tree("packed", &mut compiled.packed, &ours)?;
+        same_tree("merged", &mut compiled.merged, &ours)?;
     }
     if !cast.access_times {
         (expected, ours) = (expected.without_access_times(), ours.without_access_times());
