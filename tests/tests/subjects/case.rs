@@ -24,6 +24,8 @@ pub(crate) struct Case {
     pub(crate) fill: fn(&Path),
     /// Directories of this machine that are only read, by the names they get.
     pub(crate) shared: Vec<(&'static str, PathBuf)>,
+    /// Whether it opens /dev/null: what is packed has its own.
+    pub(crate) devices: bool,
     pub(crate) drive: Drive,
     pub(crate) host: Host,
     /// What it prints without what legitimately differs from run to run.
@@ -40,6 +42,7 @@ impl Case {
             stdin: "",
             fill: |_| {},
             shared: Vec::new(),
+            devices: false,
             drive: crate::drive::command,
             host: Host::Wasmtime,
             steady: str::to_owned,
@@ -49,23 +52,28 @@ impl Case {
     /// Runs it on the host and packed; both must end with `code`. Answers what both
     /// print.
     pub(crate) fn check(&self, code: i32) -> String {
-        let host = self.directory();
-        let expected = self.run(&self.module, &self.mounts(host.path()));
-        assert_eq!(
-            expected.code,
-            Some(code),
-            "{}\n{}",
-            expected.stdout,
-            expected.stderr
-        );
-        if let Some((_, dump)) = expected.stdout.split_once("--- tree\n") {
-            let left = tree::unlinked(&host.path().join("work"));
-            assert_eq!(dump, left, "the program's dump is not what it left");
-        }
+        let expected = self.unpacked(code);
         if let Some(packed) = self.packed() {
             packed.expect_same(&expected);
         }
         expected.stdout
+    }
+
+    /// What it does on directories of the host; it must end with `code`.
+    pub(crate) fn unpacked(&self, code: i32) -> Outcome {
+        let host = self.directory();
+        let mut mounts = self.mounts(host.path());
+        if self.devices {
+            mounts.push(("/dev", PathBuf::from("/dev")));
+        }
+        let outcome = self.run(&self.module, &mounts);
+        let (printed, complained) = (&outcome.stdout, &outcome.stderr);
+        assert_eq!(outcome.code, Some(code), "{printed}\n{complained}");
+        if let Some((_, dump)) = printed.split_once("--- tree\n") {
+            let left = tree::unlinked(&host.path().join("work"));
+            assert_eq!(dump, left, "the program's dump is not what it left");
+        }
+        outcome
     }
 
     /// Runs it with `into` as the one directory, called `guest`.

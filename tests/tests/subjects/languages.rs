@@ -1,26 +1,7 @@
 //! Programs of this repository in other languages, each with the same three modes.
 
-use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::Command;
-
-use monaka_tests::toolbox::{finish, kept, root};
-
+use crate::built::built;
 use crate::case::Case;
-
-/// What `tools/build-subject` makes of `name`, built anew where its sources changed.
-pub(crate) fn built(name: &str) -> PathBuf {
-    let module = kept().join(format!("subject-{name}.wasm"));
-    let lock = File::create(kept().join("subjects.lock")).expect("create a lock file");
-    lock.lock().expect("lock");
-    let mut build = Command::new(root().join("tools/build-subject"));
-    finish(build.arg(name).arg(&module), "").expect_success();
-    assert!(
-        fs::exists(&module).is_ok_and(|there| there),
-        "{name} was not built"
-    );
-    module
-}
 
 /// A test per mode. Their output is compared, and says in `files` what only a file
 /// system can have told.

@@ -8,6 +8,7 @@
 //! `cargo test --release -p monaka -p monaka-tests --features monaka-tests/engine
 //! --test subjects ruby`
 
+mod built;
 mod case;
 mod drive;
 mod host;

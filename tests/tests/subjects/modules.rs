@@ -243,6 +243,8 @@ mod unstable {
                 "-isysroot",
                 "/",
                 "-internal-isystem",
+                "/sys/lib/clang/8.0.1/include",
+                "-internal-isystem",
                 "/sys/include",
                 "-O2",
                 "-o",
@@ -323,7 +325,7 @@ mod yosys {
         ) else {
             return;
         };
-        let script = "read_verilog /data/counter.v; synth_ice40 -top counter -json /work/out.json; \
+        let script = "read_verilog /data/counter.v; synth -noabc -top counter; write_json /work/out.json; \
             write_verilog -noattr /work/out.v; stat; \
             design -reset; read_verilog /work/out.v; hierarchy -check -top counter; \
             write_verilog -noattr -";
@@ -335,6 +337,6 @@ mod yosys {
             fs::write(dir.join("data/counter.v"), text).expect("write");
         };
         let printed = case.check(0);
-        assert!(printed.contains("SB_CARRY"), "{printed}");
+        assert!(printed.contains("$_SDFF_PP0_"), "{printed}");
     }
 }
