@@ -29,17 +29,23 @@ pub(crate) struct Furnishing {
     ///
     /// Writing more answers NOSPC, as on a full disk. Bytes that are deleted or
     /// cut off can be written anew.
-    #[arg(long, value_name = "BYTES", value_parser = size)]
+    #[arg(long, value_name = "BYTES", value_parser = size, allow_negative_numbers = true)]
     max_bytes: Option<u64>,
     /// Let the program create no more files, directories and links than this
     /// beside what is packed
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     max_inodes: Option<u32>,
 }
 
 /// A number of bytes, with the units of 1024 that docker and rsync take.
-fn size(text: &str) -> Result<u64, parse_size::Error> {
-    parse_size::Config::new().with_binary().parse_size(text)
+fn size(text: &str) -> Result<u64, &'static str> {
+    let parsed = parse_size::Config::new().with_binary().parse_size(text);
+    parsed.map_err(|error| match error {
+        parse_size::Error::PosOverflow => {
+            "no memory holds so much; leave the flag out where there is no limit"
+        }
+        _ => "not a number of bytes like 4096, 512K, 64M or 1G",
+    })
 }
 
 const DEV: &[u8] = b"/dev";
@@ -224,8 +230,16 @@ mod tests {
         ] {
             assert_eq!(size(text).unwrap(), bytes, "{text}");
         }
-        for text in ["", "-1", "M", "1X", "99999999999G"] {
-            assert!(size(text).is_err(), "{text}");
+        for (text, hint) in [
+            ("", "64M"),
+            ("-1", "64M"),
+            ("M", "64M"),
+            ("1X", "64M"),
+            ("99999999999G", "leave the flag out"),
+        ] {
+            let args = ["pack", "--max-bytes", text];
+            let error = Cli::try_parse_from(args).err().unwrap().to_string();
+            assert!(error.contains(hint), "{text}: {error}");
         }
     }
 }

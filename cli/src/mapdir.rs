@@ -64,8 +64,8 @@ impl fmt::Display for MappingError {
             }
             MappingError::Parent { guest } => write!(
                 f,
-                "`..` leads out of the packed file system in guest path `{guest}`; \
-                 give the guest path itself, as in `--dir HOST::GUEST`"
+                "`..` is not looked up in guest path `{guest}`; give the path without it, \
+                 with `--dir` as in `--dir HOST::GUEST`"
             ),
             MappingError::LongName { name } => write!(
                 f,
