@@ -95,7 +95,7 @@ pub enum Program {
     /// `tests/benches/programs/NAME`
     Bench(&'static str),
     /// A source, by its path from here, that needs a library of
-    /// `tools/build-library`.
+    /// `tools/build-c-subject`.
     Using(&'static str, &'static str),
     /// `tests/programs/calls.c`: exports every call that the library answers.
     Calls,
@@ -162,7 +162,7 @@ impl Program {
             Linked::First => command.arg(library()).arg(source),
         };
         if let Program::Using(_, library) = self {
-            let mut build = tool("build-library");
+            let mut build = tool("build-c-subject");
             build.args([library, libc.name(), opt.flag()]);
             command.args(finish(&mut build, "").expect_success().stdout.lines());
         }
@@ -192,7 +192,7 @@ impl Program {
             "tests/programs/report.h",
             "tools/wasi-cc",
             "tools/build-example",
-            "tools/build-library",
+            "tools/build-c-subject",
             "tests/programs/lua/all.c",
             "tests/programs/lua/setjmp.c",
             "tools/fetch",
