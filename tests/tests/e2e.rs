@@ -111,7 +111,8 @@ impl Case {
 
         let untouched = tree::listed(packable.path());
         let out = packable.path().with_extension("wasm");
-        pack(&linked, bare(&mapped("/", packable.path())), &out);
+        let mapping = mapped("/", packable.path());
+        pack(&linked, bare(&mapping), &out);
         self.run(&out, None).expect_same(&expected);
         assert_eq!(
             tree::listed(packable.path()),
@@ -119,6 +120,13 @@ impl Case {
             "the packed directory"
         );
         expect_isolated(&out, &plain);
+        for layout in ["single", "multi"] {
+            let layout = ["--memory", layout].map(OsStr::new);
+            let args = bare(&mapping).into_iter().chain(layout);
+            pack(&plain, args, &out);
+            self.run(&out, None).expect_same(&expected);
+            expect_no_files(&out);
+        }
         fs::remove_file(&out).expect("remove the packed module");
     }
 }
@@ -136,15 +144,28 @@ fn at_root(dir: &Path) -> std::ffi::OsString {
     mapping
 }
 
-/// Fails unless `packed` imports exactly what `plain` does without the file
-/// system. The library itself asks for nothing but the time.
-#[track_caller]
-fn expect_isolated(packed: &Path, plain: &Path) {
+/// Fails if a packed module imports a file call; answers what it imports and
+/// what it may.
+fn expect_no_files(packed: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     let allowed: BTreeSet<String> = (witx::HOST_ONLY.iter().map(|function| function.name))
         .chain(witx::STDIO)
         .map(|name| format!("{}.{name}", witx::MODULE))
         .collect();
     let kept: BTreeSet<String> = imports(packed).into_iter().collect();
+    let file_calls: Vec<_> = kept.difference(&allowed).collect();
+    assert!(
+        file_calls.is_empty(),
+        "{}: {file_calls:?}",
+        packed.display()
+    );
+    (kept, allowed)
+}
+
+/// Fails unless `packed` imports exactly what `plain` does without the file
+/// system. The library itself asks for nothing but the time.
+#[track_caller]
+fn expect_isolated(packed: &Path, plain: &Path) {
+    let (kept, allowed) = expect_no_files(packed);
     let mut expected: BTreeSet<String> = imports(plain).into_iter().collect();
     expected.retain(|import| allowed.contains(import));
     // The file system's own: timestamps, and /dev/random.
@@ -315,31 +336,76 @@ fn packed_files_behave_where_hosts_do_not() {
 }
 
 #[test]
-fn direct_calls_can_be_packed_once_the_hint_is_followed() {
+fn what_goes_around_the_library_is_merged_with() {
     each_libc(|libc| {
         let (dir, files) = workshop();
         let [library, app, out] = ["lib.a", "app.wasm", "out.wasm"].map(|f| dir.path().join(f));
         finish(monaka(["lib", "-o"]).arg(&library), "").expect_success();
-        let compile = |flags: &[&str]| {
-            let mut compiler = Command::new(root().join("tools/wasi-cc"));
-            compiler.args([libc.name(), "-O2"]).args(flags);
-            compiler.arg(root().join("tests/programs/direct.c"));
-            finish(compiler.arg(&library).arg("-o").arg(&app), "").expect_success();
-        };
-        let pack = || {
+        let mut compiler = Command::new(root().join("tools/wasi-cc"));
+        compiler.args([libc.name(), "-O2"]);
+        compiler.arg(root().join("tests/programs/direct.c"));
+        finish(compiler.arg(&library).arg("-o").arg(&app), "").expect_success();
+        let pack = |more: &[&str]| {
             let mut pack = monaka(["pack", "--mapdir"]);
-            finish(
-                pack.arg(mapped("/", &files)).arg(&app).arg("-o").arg(&out),
-                "",
-            )
+            pack.arg(mapped("/", &files)).args(more);
+            finish(pack.arg(&app).arg("-o").arg(&out), "")
         };
-        compile(&[]);
-        let refused = pack();
+        let refused = pack(&["--route", "linked"]);
         assert_eq!(refused.code, Some(1), "{libc:?}");
-        let flags = refused.stderr.split('`').nth(1).expect("a hint");
-        compile(&flags.split(' ').collect::<Vec<_>>());
-        pack().expect_success();
+        assert!(refused.stderr.contains("leave out `--route linked`"));
+        let packed = pack(&[]).expect_success();
+        assert!(
+            packed.stderr.contains("took --route rewrite"),
+            "{}",
+            packed.stderr
+        );
         assert_eq!(run(&out, &[]).expect_success().stdout, "0\n", "{libc:?}");
+    });
+}
+
+/// The state of a merged file system is replaced as a whole when the module is
+/// packed again.
+#[test]
+fn a_merged_program_is_packed_again() {
+    each_libc(|libc| {
+        let (dir, root) = workshop();
+        write(dir.path().join("more/text"), "a later text\n");
+        write(dir.path().join("more/added"), "added\n".repeat(50_000));
+        let first = format!("/::{}", text(&root));
+        let second = format!("/::{}", text(&dir.path().join("more")));
+        let plain = Program::Test("mounts.c").compile(libc, Opt::O2, Linked::Not);
+        let [once, again, at_once] =
+            ["once.wasm", "again.wasm", "at_once.wasm"].map(|name| dir.path().join(name));
+        for layout in ["single", "multi"] {
+            let with = ["--memory", layout, "--no-dev", "--no-tmp", "--mapdir"];
+            pack(&plain, [&with[..], &[&first]].concat(), &once);
+            pack(&once, ["--no-dev", "--no-tmp", "--mapdir", &second], &again);
+            let both = [&with[..], &[&first, "--mapdir", &second]].concat();
+            pack(&plain, &both, &at_once);
+            assert!(
+                fs::read(&again).expect("read") == fs::read(&at_once).expect("read"),
+                "{libc:?} {layout}: packed twice is not packed once with both"
+            );
+            let outcome = run(&again, &["--env", "MONAKA_DUMP=1"]).expect_success();
+            assert!(
+                outcome.stdout.contains("/added 300000 1 "),
+                "{}",
+                outcome.stdout
+            );
+        }
+        let other = finish(
+            monaka(["pack", "--memory", "single", "--mapdir", &second])
+                .arg(&again)
+                .arg("-o")
+                .arg(&once),
+            "",
+        );
+        assert_eq!(other.code, Some(1));
+        assert!(
+            other.stderr.contains("--memory differs"),
+            "{}",
+            other.stderr
+        );
     });
 }
 

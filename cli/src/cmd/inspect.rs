@@ -81,11 +81,17 @@ fn library(module: &Module<'_>) -> Result<Library, Refusal> {
 }
 
 fn unpacked_text(module: &Module<'_>) -> String {
-    match library(module) {
-        Ok(_) => "not packed, but linked with libmonaka_vfs.a\n\
+    match (library(module), module.check_mergeable()) {
+        (Ok(_), _) => "not packed, but linked with libmonaka_vfs.a\n\
                   hint: pack directories into it with `monaka pack MODULE.WASM --mapdir /::DIR -o OUT.WASM`\n"
             .into(),
-        Err(refusal) => format!("not packed, and cannot be: {refusal}\nhint: {}\n", refusal.hint()),
+        (Err(_), Ok(())) => "not packed\n\
+             hint: pack directories into it with `monaka pack MODULE.WASM --mapdir /::DIR -o OUT.WASM`, \
+             which merges the file system into the program\n"
+            .into(),
+        (_, Err(refusal)) => {
+            format!("not packed, and cannot be: {refusal}\nhint: {}\n", refusal.hint())
+        }
     }
 }
 

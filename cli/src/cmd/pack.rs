@@ -13,8 +13,9 @@ use monaka_vfs_core::image::{Image, Kind, Meta, Tree, write};
 use super::mappings::Mappings;
 use crate::furnish::Furnishing;
 use crate::module::analyze::Module;
+use crate::module::merge::{Layout, MergeRecord, Merged};
 use crate::module::packed::Packed;
-use crate::module::program::Program;
+use crate::module::program::{Program, Route};
 use crate::module::refusal::Refusal;
 use crate::output::{self, Output};
 use crate::report::{self, Hinted};
@@ -52,6 +53,13 @@ pub(crate) struct Opts {
     /// Without it, no file-system import is left in the module.
     #[arg(long)]
     allow_host_dirs: bool,
+    /// How the file system gets into the program; without it, linked where the
+    /// library is inside
+    #[arg(long, value_enum)]
+    route: Option<Route>,
+    /// Where the file system lives when it is merged in; `single` if not said
+    #[arg(long, value_enum)]
+    memory: Option<Layout>,
     /// Where the packed module goes; `-` is stdout (the default if the program
     /// comes from stdin)
     #[arg(short, long, value_name = "OUT.WASM")]
@@ -95,15 +103,19 @@ impl Opts {
             }
         }
         // A packed module is packed anew, as the program that it was.
-        let original = match &packed {
-            Some(packed) => Some(packed.original(&module)?),
-            None => None,
-        };
-        let program = match &original {
-            Some(original) => {
-                Program::new(original, &Module::parse(original)?, self.allow_host_dirs)?
-            }
-            None => Program::new(&wasm, &module, self.allow_host_dirs)?,
+        let original;
+        let program = match &packed {
+            None => self.program(&wasm, &module)?,
+            Some(packed) => match packed.merged {
+                Some(merged) => {
+                    self.check_merged(packed, &merged)?;
+                    Program::Merged(Merged::reopen(packed, merged)?)
+                }
+                None => {
+                    original = packed.original(&module)?;
+                    self.program(&original, &Module::parse(&original)?)?
+                }
+            },
         };
         let tree = self.tree(packed.as_ref(), &mut warnings)?;
         warnings.extend(self.within(place));
@@ -111,7 +123,7 @@ impl Opts {
         let image = write(&valid)?;
         let mounted = program.mount(&image)?;
 
-        for warning in warnings.iter().chain(&program.notes) {
+        for warning in warnings.iter().chain(program.notes()) {
             report::warning(warning);
         }
         let mut out = BufWriter::with_capacity(1 << 18, Output::create(place, Some(&self.input))?);
@@ -137,6 +149,38 @@ impl Opts {
             eprintln!("packed {contents} into {place}: {size} in {time:.2} s");
         }
         Ok(())
+    }
+
+    fn program<'a>(&self, wasm: &'a [u8], module: &Module<'a>) -> Result<Program<'a>> {
+        let layout = self.memory.unwrap_or_default();
+        let program = Program::new(wasm, module, self.route, layout, self.allow_host_dirs)?;
+        if let (Program::Linked(_), Some(_)) = (&program, self.memory) {
+            return Err(Hinted::new(
+                "--memory is for programs that the file system is merged into, and this one is \
+                 linked with libmonaka_vfs.a",
+                "leave --memory out, or merge all the same with --route rewrite",
+            )
+            .into());
+        }
+        Ok(program)
+    }
+
+    /// Refuses what cannot be changed any more in a module that was merged.
+    fn check_merged(&self, packed: &Packed<'_>, merged: &MergeRecord) -> Result<()> {
+        let flag = if self.memory.is_some_and(|layout| layout != merged.layout) {
+            "--memory"
+        } else if self.route == Some(Route::Linked) {
+            "--route"
+        } else if packed.record.host_dirs() && !self.allow_host_dirs {
+            "no --allow-host-dirs"
+        } else {
+            return Ok(());
+        };
+        Err(Hinted::new(
+            format!("{flag} differs from what the module was packed with before"),
+            "pack the original module again, with all its directories",
+        )
+        .into())
     }
 
     /// What was packed before, with the mappings over it.

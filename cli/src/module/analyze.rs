@@ -11,7 +11,7 @@ use monaka_vfs_core::witx;
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, Export,
     ExternalKind, FuncType, FunctionBody, Import, MemoryType, Name, NameSectionReader, Operator,
-    Parser, Payload, ProducersSectionReader, TypeRef, ValType, Validator, WasmFeatures,
+    Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
 };
 
 use super::recognise::recognise;
@@ -51,7 +51,6 @@ pub(crate) struct Module<'a> {
     /// The first element or data segment with an unknown place.
     floating: Option<Refusal>,
     bodies: Vec<FunctionBody<'a>>,
-    producers: Option<ProducersSectionReader<'a>>,
     names: Option<NameSectionReader<'a>>,
 }
 
@@ -97,7 +96,6 @@ impl<'a> Module<'a> {
             named: BTreeSet::new(),
             floating: None,
             bodies: Vec::new(),
-            producers: None,
             names: None,
         };
         for payload in Parser::new(0).parse_all(wasm) {
@@ -217,11 +215,11 @@ impl<'a> Module<'a> {
                 }
             }
             // A damaged custom section is no reason to refuse a module.
-            Payload::CustomSection(custom) => match custom.as_known() {
-                wasmparser::KnownCustom::Name(names) => self.names = Some(names),
-                wasmparser::KnownCustom::Producers(producers) => self.producers = Some(producers),
-                _ => {}
-            },
+            Payload::CustomSection(custom) => {
+                if let wasmparser::KnownCustom::Name(names) = custom.as_known() {
+                    self.names = Some(names);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -295,6 +293,27 @@ impl<'a> Module<'a> {
         self.types.get(ty as usize)?.as_ref()
     }
 
+    /// The index of a function's type.
+    pub(crate) fn type_of(&self, function: u32) -> Option<u32> {
+        self.functions.get(function as usize).copied()
+    }
+
+    /// The body of a function that is not imported.
+    pub(crate) fn body(&self, function: u32) -> Option<&FunctionBody<'a>> {
+        let at = function.checked_sub(self.imported_functions)?;
+        self.bodies.get(at as usize)
+    }
+
+    /// How many types there are.
+    pub(crate) fn type_count(&self) -> u32 {
+        self.types.len() as u32
+    }
+
+    /// How many globals there are, imported and defined.
+    pub(crate) fn global_count(&self) -> u32 {
+        self.globals.len() as u32
+    }
+
     /// The imported functions with their indices.
     pub(crate) fn function_imports(&self) -> impl Iterator<Item = (u32, &Import<'a>)> {
         let functions = self
@@ -313,17 +332,21 @@ impl<'a> Module<'a> {
         at.map(|index| index as u32)
     }
 
+    /// Refuses a module that is not valid.
+    pub(crate) fn check_valid(&self) -> Result<(), Refusal> {
+        Validator::new_with_features(WasmFeatures::all())
+            .validate_all(self.wasm)
+            .map(|_| ())
+            .map_err(|error| Refusal::Malformed(error.to_string()))
+    }
+
     /// Refuses a module that is not valid, or that this engine cannot compile.
     pub(crate) fn validate(&self) -> Result<(), Refusal> {
         let Err(error) = Validator::new_with_features(engine_features()).validate_all(self.wasm)
         else {
             return Ok(());
         };
-        if let Err(error) =
-            Validator::new_with_features(WasmFeatures::all()).validate_all(self.wasm)
-        {
-            return Err(Refusal::Malformed(error.to_string()));
-        }
+        self.check_valid()?;
         let at = self
             .bodies
             .iter()
@@ -336,24 +359,16 @@ impl<'a> Module<'a> {
 
     /// Refuses a module whose memories or imports of state do not fit packing.
     pub(crate) fn check_state(&self) -> Result<(), Refusal> {
+        self.check_memory()?;
         for import in &self.imports {
-            let name = format!("{}.{}", import.module, import.name);
             let kind = match import.ty {
-                TypeRef::Func(_) | TypeRef::FuncExact(_) => continue,
-                TypeRef::Memory(memory) if memory.shared => return Err(Refusal::SharedMemory),
-                TypeRef::Memory(_) => return Err(Refusal::ImportedMemory(name)),
+                TypeRef::Func(_) | TypeRef::FuncExact(_) | TypeRef::Memory(_) => continue,
                 TypeRef::Table(_) => "table",
                 TypeRef::Global(_) => "global",
                 TypeRef::Tag(_) => "tag",
             };
+            let name = format!("{}.{}", import.module, import.name);
             return Err(Refusal::ImportedState { kind, name });
-        }
-        let memory = self.memories.first().ok_or(Refusal::NoMemory)?;
-        if self.memories.iter().any(|memory| memory.shared) {
-            return Err(Refusal::SharedMemory);
-        }
-        if memory.memory64 {
-            return Err(Refusal::Memory64);
         }
         if let Some(index) = self.reference_global() {
             return Err(Refusal::ReferenceGlobal(index));
@@ -364,14 +379,37 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Refuses imports of WASI modules that are not Preview 1 as the witx has it.
-    pub(crate) fn check_imports(&self) -> Result<(), Refusal> {
+    /// Refuses a module whose memories do not fit packing.
+    pub(crate) fn check_memory(&self) -> Result<(), Refusal> {
+        for import in &self.imports {
+            match import.ty {
+                TypeRef::Memory(memory) if memory.shared => return Err(Refusal::SharedMemory),
+                TypeRef::Memory(_) => {
+                    let name = format!("{}.{}", import.module, import.name);
+                    return Err(Refusal::ImportedMemory(name));
+                }
+                _ => {}
+            }
+        }
+        let memory = self.memories.first().ok_or(Refusal::NoMemory)?;
+        if self.memories.iter().any(|memory| memory.shared) {
+            return Err(Refusal::SharedMemory);
+        }
+        if memory.memory64 {
+            return Err(Refusal::Memory64);
+        }
+        Ok(())
+    }
+
+    /// Refuses imports of WASI modules that are not Preview 1 as the witx has it,
+    /// nor one of the `others`, whose functions have the same names and types.
+    pub(crate) fn check_imports(&self, others: &[&str]) -> Result<(), Refusal> {
         for (function, import) in self.function_imports() {
             if !import.module.starts_with("wasi") {
                 continue;
             }
             let name = format!("{}.{}", import.module, import.name);
-            let known = (import.module == witx::MODULE)
+            let known = (import.module == witx::MODULE || others.contains(&import.module))
                 .then(|| {
                     let mut all = witx::HOOKS.iter().chain(&witx::HOST_ONLY);
                     all.find(|known| known.name == import.name)
@@ -488,25 +526,6 @@ impl<'a> Module<'a> {
             }
         }
         Ok(memories)
-    }
-
-    /// The language that `producers` names, other than C and C++: a program in
-    /// one of them is not relinked with a C library just so.
-    pub(crate) fn foreign_language(&self) -> Option<String> {
-        let fields = self.producers.clone().into_iter().flatten().flatten();
-        let languages = fields.filter(|field| field.name == "language");
-        let mut names = languages.flat_map(|field| field.values.into_iter().flatten());
-        names
-            .find(|value| !value.name.starts_with('C') && value.name != "wat")
-            .map(|value| value.name.to_string())
-    }
-
-    /// An older WASI that the module imports.
-    pub(crate) fn older_dialect(&self) -> Option<String> {
-        let mut modules = self.imports.iter().map(|import| import.module);
-        modules
-            .find(|module| ["wasi_unstable", "wasi_snapshot_preview0"].contains(module))
-            .map(str::to_string)
     }
 }
 

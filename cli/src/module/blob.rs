@@ -1,9 +1,69 @@
 //! The blob: the file system as a module of its own, to be merged into programs.
 //! Its imports and exports are those of [`monaka_vfs_core::merge`].
 
+use anyhow::{Context as _, Result};
+use monaka_vfs_core::merge::REQUEST;
+use wasmparser::{ExternalKind, Operator};
+
+use super::analyze::Module;
+use super::section::{Section, split};
+
 /// The module.
-#[cfg_attr(not(test), expect(dead_code, reason = "the merge will use it"))]
 pub(crate) static BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/monaka_vfs.wasm"));
+
+/// The module, taken apart.
+pub(crate) struct Blob<'b> {
+    pub(crate) sections: Vec<Section<'b>>,
+    pub(crate) module: Module<'b>,
+}
+
+impl Blob<'static> {
+    /// Takes it apart.
+    pub(crate) fn open() -> Result<Blob<'static>> {
+        Ok(Blob {
+            sections: split(BLOB)?,
+            module: Module::parse(BLOB)?,
+        })
+    }
+}
+
+impl Blob<'_> {
+    /// The function that it exports as `name`.
+    pub(crate) fn export(&self, name: &str) -> Result<u32> {
+        self.find(name)
+            .with_context(|| format!("the blob does not export {name}"))
+    }
+
+    /// The index of a function's type.
+    pub(crate) fn type_of(&self, function: u32) -> Result<u32> {
+        let ty = self.module.type_of(function);
+        ty.with_context(|| format!("the blob has no function {function}"))
+    }
+
+    /// Whether it exports a function as `name`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    fn find(&self, name: &str) -> Option<u32> {
+        let mut exports = self.module.exports.iter();
+        exports
+            .find(|export| export.name == name && export.kind == ExternalKind::Func)
+            .map(|export| export.index)
+    }
+
+    /// The address of its request, which a function of one constant answers.
+    pub(crate) fn request(&self) -> Result<u32> {
+        let body = self.module.body(self.export(REQUEST)?);
+        let mut ops = body
+            .context("the blob imports its request")?
+            .get_operators_reader()?;
+        match ops.read()? {
+            Operator::I32Const { value } => Ok(value as u32),
+            other => anyhow::bail!("the blob's request is {other:?}, not a constant"),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Other function indices in function bodies, which else stay as they are.
+//! Other indices in function bodies, which else stay as they are.
 
 use anyhow::Result;
 use wasmparser::{BinaryReader, CodeSectionReader, Operator};
@@ -12,8 +12,29 @@ pub(crate) struct Code {
     pub(crate) moved: bool,
 }
 
+/// What changes in the bodies.
+pub(crate) struct Rewrites<F> {
+    /// Function index → the new one.
+    pub(crate) function: F,
+    /// Where the size of memory 0 is to be found, if that is elsewhere.
+    pub(crate) memory: Option<Virtual>,
+}
+
+/// A memory whose size the program does not see: `memory.size 0` reads the
+/// global `pages`, `memory.grow 0` calls the function `grow`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Virtual {
+    pub(crate) pages: u32,
+    pub(crate) grow: u32,
+}
+
+const GLOBAL_GET: u8 = 0x23;
+const CALL: u8 = 0x10;
+
 /// An index within the code section that becomes another.
 struct Patch {
+    /// The opcode in front of it, where that changes too.
+    opcode: Option<u8>,
     at: usize,
     width: usize,
     value: u32,
@@ -41,10 +62,10 @@ impl Patch {
     }
 }
 
-/// Gives every function that the bodies of a code section's contents refer to
-/// another index.
-pub(crate) fn rewrite<E>(data: &[u8], index: impl Fn(u32) -> Result<u32, E>) -> Result<Code>
+/// Rewrites the bodies of a code section's contents.
+pub(crate) fn rewrite<E, F>(data: &[u8], rewrites: &Rewrites<F>) -> Result<Code>
 where
+    F: Fn(u32) -> Result<u32, E>,
     anyhow::Error: From<E>,
 {
     let mut patches = Vec::new();
@@ -55,27 +76,36 @@ where
         let mut ops = body.get_operators_reader()?;
         while !ops.eof() {
             let (op, at) = ops.read_with_offset()?;
-            let (Operator::Call { function_index }
-            | Operator::ReturnCall { function_index }
-            | Operator::RefFunc { function_index }) = op
-            else {
-                continue;
+            let (opcode, value) = match (op, rewrites.memory) {
+                (
+                    Operator::Call { function_index }
+                    | Operator::ReturnCall { function_index }
+                    | Operator::RefFunc { function_index },
+                    _,
+                ) => match (rewrites.function)(function_index)? {
+                    same if same == function_index => continue,
+                    value => (None, value),
+                },
+                (Operator::MemorySize { mem: 0 }, Some(memory)) => (Some(GLOBAL_GET), memory.pages),
+                (Operator::MemoryGrow { mem: 0 }, Some(memory)) => (Some(CALL), memory.grow),
+                _ => continue,
             };
-            let value = index(function_index)?;
-            if value != function_index {
-                // All three opcodes are one byte.
-                let at = at + 1;
-                patches.push(Patch {
-                    at,
-                    width: leb_width(&data[at..]),
-                    value,
-                });
-            }
+            // All these opcodes are one byte.
+            let at = at + 1;
+            patches.push(Patch {
+                opcode,
+                at,
+                width: leb_width(&data[at..]),
+                value,
+            });
         }
     }
     if patches.iter().all(Patch::fits) {
         let mut data = data.to_vec();
         for patch in &patches {
+            if let Some(opcode) = patch.opcode {
+                data[patch.at - 1] = opcode;
+            }
             patch.write(&mut data[patch.at..patch.at + patch.width]);
         }
         return Ok(Code { data, moved: false });
@@ -88,6 +118,10 @@ where
         let mut copied = range.start;
         while let Some(patch) = patches.next_if(|patch| patch.at < range.end) {
             body.extend_from_slice(&data[copied..patch.at]);
+            if let Some(opcode) = patch.opcode {
+                body.pop();
+                body.push(opcode);
+            }
             let start = body.len();
             body.resize(start + patch.new_width(), 0);
             patch.write(&mut body[start..]);

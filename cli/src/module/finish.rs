@@ -30,7 +30,7 @@ use super::section::{PREAMBLE, Section, encoded, find, id, split, write_leb};
 use super::undo::{self, MemoryUndo, Undo};
 
 /// How many data segments engines take.
-const MAX_SEGMENTS: usize = 100_000;
+pub(crate) const MAX_SEGMENTS: usize = 100_000;
 
 /// A packed module, ready to be written.
 pub(crate) struct Finished<'m> {
@@ -114,29 +114,9 @@ impl<'m> Finished<'m> {
         mut self,
         out: &mut dyn Write,
         image: &Written<'_, S>,
-        mut copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
+        copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
     ) -> Result<()> {
-        out.write_all(&PREAMBLE)?;
-        for section in &self.sections {
-            if section.id != id::DATA {
-                write_section(out, section)?;
-                continue;
-            }
-            let len = (section.data.len() + self.header.len()) as u64 + self.record.len();
-            ensure!(
-                u32::try_from(len).is_ok(),
-                "the data section would be larger than 4 GiB"
-            );
-            write_header(out, id::DATA, len)?;
-            out.write_all(&section.data)?;
-            out.write_all(&self.header)?;
-            let mut hashing = Hashing {
-                out: &mut *out,
-                digest: Sha256::new(),
-            };
-            write_image(&mut hashing, image, &mut copy)?;
-            self.record.digest = hashing.digest.finalize().into();
-        }
+        self.record.digest = write_module(out, &self.sections, &self.header, image, copy)?;
         write_section(
             out,
             &Section::custom(packed::SECTION, &self.record.encode()),
@@ -145,13 +125,48 @@ impl<'m> Finished<'m> {
     }
 }
 
+/// Writes a module whose data section lacks its last segment: that is the image,
+/// behind `header`. Answers the image's SHA-256.
+pub(crate) fn write_module<S>(
+    out: &mut dyn Write,
+    sections: &[Section<'_>],
+    header: &[u8],
+    image: &Written<'_, S>,
+    mut copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
+) -> Result<[u8; 32]> {
+    let mut digest = Sha256::new();
+    out.write_all(&PREAMBLE)?;
+    for section in sections {
+        if section.id != id::DATA {
+            write_section(out, section)?;
+            continue;
+        }
+        let image_len = image.tables.len() as u64 + image.data_len;
+        let len = (section.data.len() + header.len()) as u64 + image_len;
+        ensure!(
+            u32::try_from(len).is_ok(),
+            "the data section would be larger than 4 GiB"
+        );
+        write_header(out, id::DATA, len)?;
+        out.write_all(&section.data)?;
+        out.write_all(header)?;
+        let mut hashing = Hashing {
+            out: &mut *out,
+            digest,
+        };
+        write_image(&mut hashing, image, &mut copy)?;
+        digest = hashing.digest;
+    }
+    Ok(digest.finalize().into())
+}
+
 fn write_header(out: &mut dyn Write, id: u8, len: u64) -> Result<()> {
     let mut header = vec![id];
     write_leb(&mut header, len);
     Ok(out.write_all(&header)?)
 }
 
-fn write_section(out: &mut dyn Write, section: &Section<'_>) -> Result<()> {
+pub(crate) fn write_section(out: &mut dyn Write, section: &Section<'_>) -> Result<()> {
     write_header(out, section.id, section.data.len() as u64)?;
     Ok(out.write_all(&section.data)?)
 }
@@ -306,15 +321,15 @@ fn data(snapshot: &Section<'_>, kept: u32) -> Result<(Vec<u8>, u64)> {
 
 /// An active segment of the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Segment {
-    memory: u32,
-    address: u64,
+pub(crate) struct Segment {
+    pub(crate) memory: u32,
+    pub(crate) address: u64,
     is64: bool,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Segment {
-    fn read(data: &wasmparser::Data<'_>) -> Result<Segment> {
+    pub(crate) fn read(data: &wasmparser::Data<'_>) -> Result<Segment> {
         let DataKind::Active {
             memory_index,
             offset_expr,
@@ -335,14 +350,14 @@ impl Segment {
         })
     }
 
-    fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.address + self.bytes.len() as u64
     }
 }
 
 /// Joins `excess` ascending neighbours, those with the smallest gaps; what lies
 /// between them is zero.
-fn fuse(segments: Vec<Segment>, excess: usize) -> Vec<Segment> {
+pub(crate) fn fuse(segments: Vec<Segment>, excess: usize) -> Vec<Segment> {
     let pairs = segments.windows(2).enumerate();
     let mut gaps: Vec<(u64, usize)> = pairs
         .filter(|(_, pair)| pair[0].memory == pair[1].memory)
@@ -370,7 +385,7 @@ fn fuse(segments: Vec<Segment>, excess: usize) -> Vec<Segment> {
 
 /// The producers section with monaka in it, made anew where `old` is missing
 /// or malformed.
-fn producers<'a>(old: Option<&[u8]>) -> Section<'a> {
+pub(crate) fn producers<'a>(old: Option<&[u8]>) -> Section<'a> {
     let mut fields = old
         .and_then(|old| read_producers(old).ok())
         .unwrap_or_default();

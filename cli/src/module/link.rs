@@ -43,11 +43,7 @@ impl Library {
         }
         let mut roots = records.iter().filter(|record| record.id == ROOT);
         let Some(root) = roots.next() else {
-            let (language, dialect) = (module.foreign_language(), module.older_dialect());
-            if language.is_none() && dialect.is_none() && !calls_files(module) {
-                return Err(Refusal::NoFileCalls);
-            }
-            return Err(Refusal::NotLinked { language, dialect });
+            return Err(Refusal::NotLinked);
         };
         if roots.next().is_some() {
             return Err(Refusal::Library("it is linked in twice".into()));
@@ -118,13 +114,6 @@ impl Library {
             false => Err(Refusal::HooksNotLinked(missing)),
         }
     }
-}
-
-/// Whether the module imports anything that the library would answer.
-fn calls_files(module: &Module<'_>) -> bool {
-    module.function_imports().any(|(_, import)| {
-        import.module == witx::MODULE && witx::HOOKS.iter().any(|hook| hook.name == import.name)
-    })
 }
 
 /// All records of `memory`, whatever they say.

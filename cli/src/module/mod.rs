@@ -1,14 +1,23 @@
 //! Modules: looking into them, rewriting them, mounting an image in them.
 //!
-//! `analyze → link → splice → mount → finish`, each a file and a pure pass over
-//! the bytes of a module (all but `mount`, which runs the library's two
-//! functions). `packed` and `undo` take back what an earlier pack has done.
+//! Two routes lead to a packed module, and [`program`] takes one:
+//!
+//! - linked: `analyze → link → splice → mount → finish`; `undo` takes back what
+//!   an earlier pack has done
+//! - rewritten: `analyze → merge (graft, lower, splice) → mount → finish`, with the file
+//!   system from the [`blob`]; an earlier pack's state is replaced
+//!
+//! Each is a file and a pure pass over the bytes of a module, all but `mount`,
+//! which runs two functions of library or blob.
 
 pub(crate) mod analyze;
-pub(crate) mod blob;
+mod blob;
 mod code;
 pub(crate) mod finish;
+mod graft;
 pub(crate) mod link;
+mod lower;
+pub(crate) mod merge;
 pub(crate) mod mount;
 pub(crate) mod packed;
 pub(crate) mod program;

@@ -7,6 +7,7 @@ use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasmparser::{BinaryReader, DataSectionReader, GlobalSectionReader, MemorySectionReader};
 
 use super::analyze::{Module, memory_size, page_size};
+use super::merge::MergeRecord;
 use super::refusal::Refusal;
 use super::section::{Section, encoded, id, join, split, write_leb};
 use super::undo::{self, Old, Undo};
@@ -85,8 +86,10 @@ impl ImageRecord {
 
 /// A packed module.
 pub(crate) struct Packed<'a> {
-    wasm: &'a [u8],
+    pub(crate) wasm: &'a [u8],
     pub(crate) record: ImageRecord,
+    /// How the file system was merged in, unless the program is linked with it.
+    pub(crate) merged: Option<MergeRecord>,
     /// The image: tables, then data.
     pub(crate) image: &'a [u8],
 }
@@ -107,8 +110,11 @@ impl<'a> Packed<'a> {
                 abi: record.abi,
             });
         }
+        let merged = MergeRecord::of(&sections)?;
+        let memory = merged.map_or(0, |merged| merged.memory);
         let image = module.data.last().filter(|segment| {
-            segment.place == Some((0, record.address)) && segment.bytes.len() as u64 == record.len()
+            segment.place == Some((memory, record.address))
+                && segment.bytes.len() as u64 == record.len()
         });
         let image = image
             .ok_or_else(|| Refusal::DamagedPack("the image is not where it was put".into()))?
@@ -116,6 +122,7 @@ impl<'a> Packed<'a> {
         Ok(Some(Packed {
             wasm,
             record,
+            merged,
             image,
         }))
     }

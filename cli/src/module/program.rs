@@ -9,12 +9,94 @@ use monaka_vfs_core::link::MOUNT_HOST_DIRS;
 use super::analyze::Module;
 use super::finish::Finished;
 use super::link::Library;
+use super::merge::{Layout, Merged};
 use super::mount::{Mount, Mounted};
+use super::refusal::Refusal;
 use super::section::{Section, split};
 use super::splice;
 
-/// A module that was found fit, with its WASI calls sent to the library.
-pub(crate) struct Program<'a> {
+/// How the file system gets into a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Route {
+    /// The program is linked with libmonaka_vfs.a
+    Linked,
+    /// The file system is merged into the finished program
+    Rewrite,
+}
+
+/// A module that was found fit, and by which route.
+pub(crate) enum Program<'a> {
+    /// The library is inside.
+    Linked(Linked<'a>),
+    /// The blob was merged in.
+    Merged(Merged<'a>),
+}
+
+impl<'a> Program<'a> {
+    /// Looks at a module as it is before any pack, and takes the route that is
+    /// asked for, or else the linked one where the library is inside. Nothing runs.
+    pub(crate) fn new(
+        wasm: &'a [u8],
+        module: &Module<'a>,
+        route: Option<Route>,
+        layout: Layout,
+        allow_host_dirs: bool,
+    ) -> Result<Program<'a>> {
+        let mut note = None;
+        if route != Some(Route::Rewrite) {
+            match (Linked::new(wasm, module, allow_host_dirs), route) {
+                (Ok(linked), _) => return Ok(Program::Linked(linked)),
+                (Err(error), None) => match error.downcast::<Refusal>()? {
+                    Refusal::NotLinked => {}
+                    refusal if refusal.is_of_linked_programs() => {
+                        note = Some(format!(
+                            "took --route rewrite, as the program cannot be packed the way it is \
+                             linked: {refusal}"
+                        ));
+                    }
+                    refusal => return Err(refusal.into()),
+                },
+                (Err(error), Some(_)) => return Err(error),
+            }
+        }
+        let mut merged = Merged::new(wasm, module, layout, allow_host_dirs)?;
+        merged.notes.extend(note);
+        Ok(Program::Merged(merged))
+    }
+
+    /// What the user should know, a line each.
+    pub(crate) fn notes(&self) -> &[String] {
+        match self {
+            Program::Linked(linked) => &linked.notes,
+            Program::Merged(merged) => &merged.notes,
+        }
+    }
+
+    /// Runs the file system alone to mount the image.
+    pub(crate) fn mount<S>(&self, image: &Written<'_, S>) -> Result<Mounted> {
+        match self {
+            Program::Linked(linked) => linked.mount(image),
+            Program::Merged(merged) => merged.mount(image),
+        }
+    }
+
+    /// Writes the packed module; `copy` writes the contents of one file.
+    pub(crate) fn write<S>(
+        &self,
+        out: &mut dyn Write,
+        mounted: &Mounted,
+        image: &Written<'_, S>,
+        copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Program::Linked(linked) => linked.write(out, mounted, image, copy),
+            Program::Merged(merged) => merged.write(out, mounted, image, copy),
+        }
+    }
+}
+
+/// A program with its WASI calls sent to the library that it is linked with.
+pub(crate) struct Linked<'a> {
     sections: Vec<Section<'a>>,
     reserve: u32,
     mount: u32,
@@ -22,27 +104,22 @@ pub(crate) struct Program<'a> {
     memories: Vec<Vec<u8>>,
     segments: u32,
     flags: u32,
-    /// What the user should know, a line each.
-    pub(crate) notes: Vec<String>,
+    notes: Vec<String>,
 }
 
-impl<'a> Program<'a> {
+impl<'a> Linked<'a> {
     /// Looks at the module (as it is before any pack) and sends what goes
     /// around the library to it. Nothing runs.
-    pub(crate) fn new(
-        wasm: &'a [u8],
-        module: &Module<'a>,
-        allow_host_dirs: bool,
-    ) -> Result<Program<'a>> {
+    fn new(wasm: &'a [u8], module: &Module<'a>, allow_host_dirs: bool) -> Result<Linked<'a>> {
         module.check_state()?;
         let memories = module.initial_memories()?;
         let library = Library::find(module, &memories[0])?;
-        module.check_imports()?;
+        module.check_imports(&[])?;
         module.validate()?;
         let code = module.walk()?;
         let splice = library.splice(module, &code, allow_host_dirs)?;
         let spliced = splice::apply(split(wasm)?, module.function_count(), &splice)?;
-        Ok(Program {
+        Ok(Linked {
             sections: spliced.sections,
             reserve: splice.index_after(library.reserve),
             mount: splice.index_after(library.mount),
@@ -55,7 +132,7 @@ impl<'a> Program<'a> {
     }
 
     /// Runs the library to mount the image.
-    pub(crate) fn mount<S>(&self, image: &Written<'_, S>) -> Result<Mounted> {
+    fn mount<S>(&self, image: &Written<'_, S>) -> Result<Mounted> {
         let mount = Mount {
             sections: &self.sections,
             reserve: self.reserve,
@@ -71,7 +148,7 @@ impl<'a> Program<'a> {
     }
 
     /// Writes the packed module; `copy` writes the contents of one file.
-    pub(crate) fn write<S>(
+    fn write<S>(
         &self,
         out: &mut dyn Write,
         mounted: &Mounted,

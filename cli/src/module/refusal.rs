@@ -32,10 +32,7 @@ pub(crate) enum Refusal {
     /// A table, global or tag comes from outside.
     ImportedState { kind: &'static str, name: String },
     /// No record of the library was found.
-    NotLinked {
-        language: Option<String>,
-        dialect: Option<String>,
-    },
+    NotLinked,
     /// No call of a file or of stdio, so the library, if it was linked, left
     /// nothing in the module.
     NoFileCalls,
@@ -75,11 +72,37 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it concerns programs that are linked with the library and no
+    /// others, so that the other route is open: none of a program's own state
+    /// has to fit into a snapshot there.
+    pub(crate) fn is_of_linked_programs(&self) -> bool {
+        matches!(
+            self,
+            Refusal::NotLinked
+                | Refusal::Feature { .. }
+                | Refusal::ImportedState { .. }
+                | Refusal::HooksNotLinked(_)
+                | Refusal::Instruction { .. }
+                | Refusal::ReferenceGlobal(_)
+                | Refusal::SegmentOffset { .. }
+        )
+    }
+
     /// What the user can do about it.
     pub(crate) fn hint(&self) -> String {
         let relink = "relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, \
                       then pack the result";
         match self {
+            Refusal::NotLinked
+            | Refusal::Feature { .. }
+            | Refusal::ImportedState { .. }
+            | Refusal::HooksNotLinked(_)
+            | Refusal::Instruction { .. }
+            | Refusal::ReferenceGlobal(_)
+            | Refusal::SegmentOffset { .. } => {
+                "leave out `--route linked`: the file system can be merged into the program as it is"
+                    .into()
+            }
             Refusal::NotWasm(_) => {
                 "give a WASI Preview 1 module, usually the .wasm file that the linker wrote".into()
             }
@@ -89,12 +112,6 @@ impl Refusal {
                     .into()
             }
             Refusal::Malformed(_) => "the file may be cut off or damaged: build or fetch it again".into(),
-            Refusal::Feature { what, .. } if what.contains("legacy_exceptions") => {
-                "compile with the standard exceptions instead: clang's `-mllvm -wasm-use-legacy-eh=false`, \
-                 or `wasm-opt --translate-to-exnref`"
-                    .into()
-            }
-            Refusal::Feature { .. } => "compile it without this feature".into(),
             Refusal::NoMemory => "a program without memory cannot hold files".into(),
             Refusal::ImportedMemory(_) => {
                 "link without `--import-memory`; modules made for threads or for a JavaScript host import theirs".into()
@@ -103,24 +120,12 @@ impl Refusal {
                 "compile for wasm32-wasip1 without threads (no `-pthread`, no `--shared-memory`)".into()
             }
             Refusal::Memory64 => "compile for a 32-bit target: wasm32-wasip1".into(),
-            Refusal::ImportedState { .. } => {
-                "link it as a complete program, not as a dynamic library or for a JavaScript host".into()
-            }
-            Refusal::NotLinked { language: Some(language), .. } => format!(
-                "a program that a C compiler links can take the library in (`clang … libmonaka_vfs.a`); \
-                 this version of monaka cannot pack a finished {language} module"
-            ),
-            Refusal::NotLinked { language: None, .. } => {
-                "write the library with `monaka lib -o libmonaka_vfs.a`, add it to the link \
-                 (`clang … app.c libmonaka_vfs.a -o app.wasm`) and pack the result"
-                    .into()
-            }
             Refusal::NoFileCalls => {
-                "a linker takes in only what is called: if the program should open files, link it with \
-                 libmonaka_vfs.a (`monaka lib` writes it)"
+                "a linker takes in only what is called, so it may have been left out: pack the program \
+                 that opens the files"
                     .into()
             }
-            Refusal::OtherAbi(_) | Refusal::Library(_) => relink.into(),
+            Refusal::OtherAbi(_) | Refusal::Library(_) => format!("{relink}; or `--route rewrite`"),
             Refusal::UnknownImport(_) => {
                 "monaka cannot tell whether it reaches the host's files: remove the call, or compile \
                  for WASI Preview 1 (wasi_snapshot_preview1)"
@@ -129,29 +134,6 @@ impl Refusal {
             Refusal::ImportType { .. } => {
                 "it was made for another host's variant of WASI: compile it for WASI Preview 1".into()
             }
-            Refusal::HooksNotLinked(names) => {
-                let flag = "-Wl,--export=__imported_wasi_snapshot_preview1_";
-                let flags: Vec<String> = names.iter().map(|name| format!("{flag}{name}")).collect();
-                format!(
-                    "link the replacements in: add `{}` to the link line, together with \
-                     libmonaka_vfs.a",
-                    flags.join(" ")
-                )
-            }
-            Refusal::Instruction { instruction, .. } if instruction.starts_with("table.") => {
-                "programs that change their function table (dynamic loading, closures in tables) \
-                 cannot be packed by this version of monaka"
-                    .into()
-            }
-            Refusal::Instruction { instruction: "data.drop", .. } => {
-                "link without the code that drops data segments: it comes with threads \
-                 (`--shared-memory`, `--passive-segments`)"
-                    .into()
-            }
-            Refusal::Instruction { .. } | Refusal::ReferenceGlobal(_) => {
-                "compile without reference types and garbage collection, or leave out the code that uses them".into()
-            }
-            Refusal::SegmentOffset { .. } => "link it as a complete program, not as position-independent code".into(),
             Refusal::SegmentBounds(_) => "it would trap at start: build it again".into(),
             Refusal::DataSegments(_) => {
                 "link with fewer data segments, or run `wasm-opt` over it before packing".into()
@@ -189,17 +171,9 @@ impl fmt::Display for Refusal {
             Refusal::Memory64 => f.write_str("its memory has 64-bit addresses (memory64)"),
             Refusal::ImportedState { kind, name } => write!(f, "it imports a {kind} ({name})"),
             Refusal::NoFileCalls => f.write_str(
-                "it is not linked with libmonaka_vfs.a: it makes no file call, so nothing could \
-                     read what is packed",
+                "it imports no file call of WASI Preview 1, so nothing could read what is packed",
             ),
-            Refusal::NotLinked { language, dialect } => {
-                f.write_str("it is not linked with libmonaka_vfs.a")?;
-                match (language, dialect) {
-                    (Some(language), _) => write!(f, ": it is a {language} module"),
-                    (None, Some(dialect)) => write!(f, ", and it imports {dialect}, an older WASI"),
-                    (None, None) => Ok(()),
-                }
-            }
+            Refusal::NotLinked => f.write_str("it is not linked with libmonaka_vfs.a"),
             Refusal::OtherAbi(found) => write!(
                 f,
                 "it is linked with a libmonaka_vfs.a of ABI {found}; this monaka speaks ABI {}",

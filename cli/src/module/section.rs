@@ -15,7 +15,9 @@ pub(crate) const PREAMBLE: [u8; 8] = *b"\0asm\x01\0\0\0";
 /// Section ids that the passes touch.
 pub(crate) mod id {
     pub(crate) const CUSTOM: u8 = 0;
+    pub(crate) const TYPE: u8 = 1;
     pub(crate) const IMPORT: u8 = 2;
+    pub(crate) const FUNCTION: u8 = 3;
     pub(crate) const TABLE: u8 = 4;
     pub(crate) const MEMORY: u8 = 5;
     pub(crate) const GLOBAL: u8 = 6;
@@ -25,6 +27,18 @@ pub(crate) mod id {
     pub(crate) const CODE: u8 = 10;
     pub(crate) const DATA: u8 = 11;
     pub(crate) const DATA_COUNT: u8 = 12;
+    pub(crate) const TAG: u8 = 13;
+
+    /// The place of a section that is not custom among all, which is not quite
+    /// the order of the ids.
+    pub(crate) fn rank(id: u8) -> usize {
+        const ORDER: [u8; 13] = [
+            TYPE, IMPORT, FUNCTION, TABLE, MEMORY, TAG, GLOBAL, EXPORT, START, ELEMENT, DATA_COUNT,
+            CODE, DATA,
+        ];
+        let at = ORDER.iter().position(|known| *known == id);
+        at.unwrap_or(ORDER.len())
+    }
 }
 
 /// One section: its id and what stands behind the size field.

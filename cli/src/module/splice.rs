@@ -35,7 +35,7 @@ use wasmparser::{
     GlobalSectionReader, ImportSectionReader, Name, NameSectionReader, TableSectionReader, TypeRef,
 };
 
-use super::code;
+use super::code::{self, Rewrites};
 use super::section::{Section, debug_assert_valid, encoded, id, join, write_leb};
 
 /// What shall change. Function indices are those of the module as it was.
@@ -69,47 +69,22 @@ pub(crate) fn apply<'a>(
             notes: Vec::new(),
         });
     }
-    let mut remap = Remap::new(functions, splice);
+    let mut remap = Remap::of_splice(functions, splice);
     let mut out = Vec::with_capacity(sections.len());
     let mut moved = false;
     for section in sections {
         let rewritten = match section.id {
             id::IMPORT => remap.imports(&section).context("in the import section")?,
-            id::TABLE => remap.tables(&section).context("in the table section")?,
-            id::GLOBAL => remap.globals(&section).context("in the global section")?,
-            id::EXPORT => remap.exports(&section).context("in the export section")?,
-            id::START => remap.start(&section).context("in the start section")?,
-            id::ELEMENT => remap.elements(&section).context("in the element section")?,
             id::CODE => {
-                let code = code::rewrite(&section.data, |function| remap.reference(function))
-                    .context("in the code section")?;
+                let code = remap.code(&section, None)?;
                 moved = code.moved;
                 Some(Section::new(id::CODE, code.data))
             }
-            _ => Some(section),
+            _ => Some(remap.section(section)?),
         };
         out.extend(rewritten);
     }
-    let mut notes = Vec::new();
-    let mut kept = Vec::with_capacity(out.len());
-    for section in out {
-        let Some((name, payload)) = section.as_custom() else {
-            kept.push(section);
-            continue;
-        };
-        if name == "name" {
-            match remap.names(payload) {
-                Ok(names) => kept.push(Section::custom("name", &names)),
-                Err(_) => notes.push("dropped the name section: it is malformed".to_string()),
-            }
-        } else if speaks_of_indices(name) || moved && speaks_of_positions(name) {
-            notes.push(format!(
-                "dropped the section {name}: function bodies have changed"
-            ));
-        } else {
-            kept.push(section);
-        }
-    }
+    let (kept, notes) = remap.customs(out, moved);
     if cfg!(any(test, debug_assertions)) {
         debug_assert_valid(&join(&kept), "the spliced module");
     }
@@ -129,17 +104,20 @@ fn speaks_of_positions(custom: &str) -> bool {
 }
 
 /// Old function index → new one, for definitions and for references.
-struct Remap<'s> {
-    splice: &'s Splice,
+pub(crate) struct Remap {
     /// Where the function itself is now; `None` once removed.
     defined: Vec<Option<u32>>,
+    /// Where references to it go.
+    referred: Vec<Option<u32>>,
+    /// Entries of element segments that name the function itself.
+    kept: BTreeSet<(u32, u32)>,
     /// Translate as definitions, not as references.
     literally: bool,
 }
 
 /// A reference to a function that was removed and not redirected.
 #[derive(Debug)]
-struct Dangling(u32);
+pub(crate) struct Dangling(pub(crate) u32);
 
 impl fmt::Display for Dangling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,7 +131,7 @@ impl fmt::Display for Dangling {
 
 impl std::error::Error for Dangling {}
 
-impl Reencode for Remap<'_> {
+impl Reencode for Remap {
     type Error = Dangling;
 
     fn function_index(&mut self, function: u32) -> Result<u32, reencode::Error<Dangling>> {
@@ -168,29 +146,106 @@ impl Splice {
     }
 }
 
-impl<'s> Remap<'s> {
-    fn new(functions: u32, splice: &'s Splice) -> Remap<'s> {
+impl Remap {
+    /// A mapping in which function `n` of the module is found at `defined[n]`
+    /// and references to it go to `redirected[n]`, if that is there.
+    pub(crate) fn new(defined: Vec<Option<u32>>, redirected: &BTreeMap<u32, u32>) -> Remap {
+        let mut referred = defined.clone();
+        for (from, to) in redirected {
+            referred[*from as usize] = Some(*to);
+        }
+        Remap {
+            defined,
+            referred,
+            kept: BTreeSet::new(),
+            literally: false,
+        }
+    }
+
+    fn of_splice(functions: u32, splice: &Splice) -> Remap {
         let mut next = 0..;
-        let defined = (0..functions)
+        let defined: Vec<Option<u32>> = (0..functions)
             .map(|function| match splice.removed.contains(&function) {
                 true => None,
                 false => next.next(),
             })
             .collect();
-        Remap {
-            splice,
-            defined,
-            literally: false,
+        let mut remap = Remap::new(defined, &BTreeMap::new());
+        for (from, to) in &splice.redirected {
+            remap.referred[*from as usize] = remap.defined[*to as usize];
         }
+        remap.kept.clone_from(&splice.kept);
+        remap
     }
 
     fn reference(&self, function: u32) -> Result<u32, Dangling> {
-        let target = match self.splice.redirected.get(&function) {
-            Some(target) if !self.literally => *target,
-            _ => function,
+        let map = match self.literally {
+            true => &self.defined,
+            false => &self.referred,
         };
-        let new = self.defined.get(target as usize).copied().flatten();
+        let new = map.get(function as usize).copied().flatten();
         new.ok_or(Dangling(function))
+    }
+
+    /// A section other than imports and code, its function indices translated.
+    pub(crate) fn section<'a>(&mut self, section: Section<'a>) -> Result<Section<'a>> {
+        Ok(match section.id {
+            id::TABLE => self.tables(&section).context("in the table section")?,
+            id::GLOBAL => self.globals(&section).context("in the global section")?,
+            id::EXPORT => self.exports(&section).context("in the export section")?,
+            id::START => self.start(&section).context("in the start section")?,
+            id::ELEMENT => self.elements(&section).context("in the element section")?,
+            _ => section,
+        })
+    }
+
+    /// A code section, its function indices translated; with `memory`, what it
+    /// does to the size of memory 0 goes elsewhere as well.
+    pub(crate) fn code(
+        &self,
+        section: &Section<'_>,
+        memory: Option<code::Virtual>,
+    ) -> Result<code::Code> {
+        let rewrites = Rewrites {
+            function: |function| self.reference(function),
+            memory,
+        };
+        code::rewrite(&section.data, &rewrites).context("in the code section")
+    }
+
+    /// The sections without the custom ones that are no longer true; and what
+    /// the user should know, a line each. `moved`: bodies have changed their size.
+    pub(crate) fn customs<'a>(
+        &self,
+        sections: Vec<Section<'a>>,
+        moved: bool,
+    ) -> (Vec<Section<'a>>, Vec<String>) {
+        let mut notes = Vec::new();
+        let mut dropped = Vec::new();
+        let mut kept = Vec::with_capacity(sections.len());
+        for section in sections {
+            let Some((name, payload)) = section.as_custom() else {
+                kept.push(section);
+                continue;
+            };
+            if name == "name" {
+                match self.names(payload) {
+                    Ok(names) => kept.push(Section::custom("name", &names)),
+                    Err(_) => {
+                        notes.push("dropped the name section: it is malformed".to_string());
+                    }
+                }
+            } else if speaks_of_indices(name) || moved && speaks_of_positions(name) {
+                dropped.push(name.to_string());
+            } else {
+                kept.push(section);
+            }
+        }
+        if !dropped.is_empty() {
+            let dropped = dropped.join(", ");
+            notes.push(format!("dropped {dropped}: function bodies have changed"));
+        }
+        (kept, notes)
     }
 
     fn imports<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
@@ -200,7 +255,7 @@ impl<'s> Remap<'s> {
             let import = import?;
             if matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
                 function += 1;
-                if self.splice.removed.contains(&(function - 1)) {
+                if self.definition(function - 1).is_none() {
                     continue;
                 }
             }
@@ -209,32 +264,32 @@ impl<'s> Remap<'s> {
         Ok((!imports.is_empty()).then(|| encoded(id::IMPORT, &imports)))
     }
 
-    fn tables<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+    fn tables<'a>(&mut self, section: &Section<'_>) -> Result<Section<'a>> {
         let mut tables = wasm_encoder::TableSection::new();
         self.parse_table_section(&mut tables, TableSectionReader::new(section.reader())?)?;
-        Ok(Some(encoded(id::TABLE, &tables)))
+        Ok(encoded(id::TABLE, &tables))
     }
 
-    fn globals<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+    fn globals<'a>(&mut self, section: &Section<'_>) -> Result<Section<'a>> {
         let mut globals = wasm_encoder::GlobalSection::new();
         self.parse_global_section(&mut globals, GlobalSectionReader::new(section.reader())?)?;
-        Ok(Some(encoded(id::GLOBAL, &globals)))
+        Ok(encoded(id::GLOBAL, &globals))
     }
 
-    fn exports<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+    fn exports<'a>(&mut self, section: &Section<'_>) -> Result<Section<'a>> {
         let mut exports = wasm_encoder::ExportSection::new();
         self.parse_export_section(&mut exports, ExportSectionReader::new(section.reader())?)?;
-        Ok(Some(encoded(id::EXPORT, &exports)))
+        Ok(encoded(id::EXPORT, &exports))
     }
 
-    fn start<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+    fn start<'a>(&mut self, section: &Section<'_>) -> Result<Section<'a>> {
         let function = self.reference(section.reader().read_var_u32()?)?;
         let mut data = Vec::new();
         write_leb(&mut data, u64::from(function));
-        Ok(Some(Section::new(id::START, data)))
+        Ok(Section::new(id::START, data))
     }
 
-    fn elements<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+    fn elements<'a>(&mut self, section: &Section<'_>) -> Result<Section<'a>> {
         let mut elements = wasm_encoder::ElementSection::new();
         let reader = ElementSectionReader::new(section.reader())?;
         for (segment, element) in (0..).zip(reader) {
@@ -256,7 +311,7 @@ impl<'s> Remap<'s> {
                 }
             }
         }
-        Ok(Some(encoded(id::ELEMENT, &elements)))
+        Ok(encoded(id::ELEMENT, &elements))
     }
 
     fn items(
@@ -268,7 +323,7 @@ impl<'s> Remap<'s> {
             ElementItems::Functions(functions) => {
                 let mut new = Vec::with_capacity(functions.count() as usize);
                 for (position, function) in (0..).zip(functions) {
-                    self.literally = self.splice.kept.contains(&(segment, position));
+                    self.literally = self.kept.contains(&(segment, position));
                     new.push(self.reference(function?)?);
                 }
                 self.literally = false;
@@ -277,7 +332,7 @@ impl<'s> Remap<'s> {
             ElementItems::Expressions(ty, expressions) => {
                 let mut new = Vec::with_capacity(expressions.count() as usize);
                 for (position, expression) in (0..).zip(expressions) {
-                    self.literally = self.splice.kept.contains(&(segment, position));
+                    self.literally = self.kept.contains(&(segment, position));
                     new.push(self.const_expr(expression?)?);
                 }
                 self.literally = false;
@@ -518,10 +573,7 @@ mod tests {
                 .any(|section| section.is_custom(".debug_info"))
         );
         assert!(sections.iter().any(|section| section.is_custom("keep")));
-        assert_eq!(
-            notes,
-            ["dropped the section .debug_info: function bodies have changed"]
-        );
+        assert_eq!(notes, ["dropped .debug_info: function bodies have changed"]);
     }
 
     #[test]

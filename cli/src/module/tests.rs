@@ -5,9 +5,10 @@ use monaka_vfs_core::link::{ABI, ROOT};
 use monaka_vfs_core::witx::{self, Hook};
 
 use super::analyze::Module;
+use super::merge::Layout;
 use super::mount::MountError;
 use super::packed::Packed;
-use super::program::Program;
+use super::program::{Program, Route};
 use super::refusal::Refusal;
 use super::section::{debug_assert_valid, find, id, split};
 
@@ -45,7 +46,13 @@ fn pack_image(
     allow_host_dirs: bool,
 ) -> anyhow::Result<Vec<u8>> {
     let module = Module::parse(wasm)?;
-    let program = Program::new(wasm, &module, allow_host_dirs)?;
+    let program = Program::new(
+        wasm,
+        &module,
+        Some(Route::Linked),
+        Layout::Single,
+        allow_host_dirs,
+    )?;
     let mounted = program.mount(image)?;
     let mut out = Vec::new();
     program.write(&mut out, &mounted, image, |source, _, out| {
@@ -289,18 +296,10 @@ fn what_cannot_be_packed_is_refused_by_name() {
     let add = |more: &str| program(ABI, more);
     let cases = [
         ("(module)".to_string(), NoMemory),
-        ("(module (memory 1))".into(), NoFileCalls),
+        ("(module (memory 1))".into(), NotLinked),
         (
             r#"(module (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32))) (memory 1))"#.into(),
-            NotLinked { language: None, dialect: None },
-        ),
-        (
-            r#"(module (memory 1) (@custom "producers" "\01\08language\01\04Rust\00"))"#.into(),
-            NotLinked { language: Some("Rust".into()), dialect: None },
-        ),
-        (
-            r#"(module (import "wasi_unstable" "fd_close" (func (param i32) (result i32))) (memory 1))"#.into(),
-            NotLinked { language: None, dialect: Some("wasi_unstable".into()) },
+            NotLinked,
         ),
         (program(ABI + 1, ""), OtherAbi(ABI + 1)),
         (r#"(module (import "env" "memory" (memory 1)))"#.into(), ImportedMemory("env.memory".into())),
@@ -388,8 +387,8 @@ fn modern_features_are_packed() {
     ] {
         let wasm = wat::parse_str(program(ABI, more)).unwrap();
         let module = Module::parse(&wasm).unwrap();
-        let program =
-            Program::new(&wasm, &module, false).unwrap_or_else(|error| panic!("{more}: {error:#}"));
+        let program = Program::new(&wasm, &module, Some(Route::Linked), Layout::Single, false)
+            .unwrap_or_else(|error| panic!("{more}: {error:#}"));
         let image = write(&valid).unwrap();
         program
             .mount(&image)

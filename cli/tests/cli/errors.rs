@@ -27,6 +27,9 @@ impl From<String> for App {
 /// The usual way to pack.
 pub(crate) const PACK: &str = "pack app.wasm --mapdir /::root -o out.wasm";
 
+/// The same for programs that are linked with the library, and no others.
+const LINKED: &str = "pack app.wasm --mapdir /::root --route linked -o out.wasm";
+
 /// Module, arguments, exit status, stderr.
 pub(crate) fn errors() -> Vec<(App, &'static str, i32, &'static str)> {
     let good = program(ABI, "");
@@ -88,30 +91,30 @@ error: cannot pack app.wasm
   caused by: its memory has 64-bit addresses (memory64)
   hint: compile for a 32-bit target: wasm32-wasip1
 "),
-        (r#"(module (import "env" "t" (table 1 funcref)) (memory 1))"#.into(), PACK, 1, "\
+        (r#"(module (import "env" "t" (table 1 funcref)) (memory 1))"#.into(), LINKED, 1, "\
 error: cannot pack app.wasm
   caused by: it imports a table (env.t)
-  hint: link it as a complete program, not as a dynamic library or for a JavaScript host
+  hint: leave out `--route linked`: the file system can be merged into the program as it is
 "),
-        (program(ABI, "(global (mut externref) (ref.null extern))").into(), PACK, 1, "\
+        (program(ABI, "(global (mut externref) (ref.null extern))").into(), LINKED, 1, "\
 error: cannot pack app.wasm
   caused by: global 2 is a mutable reference, which cannot be kept in a snapshot
-  hint: compile without reference types and garbage collection, or leave out the code that uses them
+  hint: leave out `--route linked`: the file system can be merged into the program as it is
 "),
-        (program(ABI, "(func $grower (drop (table.grow 0 (ref.null func) (i32.const 1))))").into(), PACK, 1, "\
+        (program(ABI, "(func $grower (drop (table.grow 0 (ref.null func) (i32.const 1))))").into(), LINKED, 1, "\
 error: cannot pack app.wasm
   caused by: function `grower` uses table.grow, whose effect cannot be kept in a snapshot
-  hint: programs that change their function table (dynamic loading, closures in tables) cannot be packed by this version of monaka
+  hint: leave out `--route linked`: the file system can be merged into the program as it is
 "),
-        (program(ABI, "(data $d \"x\") (func $dropper (data.drop $d))").into(), PACK, 1, "\
+        (program(ABI, "(data $d \"x\") (func $dropper (data.drop $d))").into(), LINKED, 1, "\
 error: cannot pack app.wasm
   caused by: function `dropper` uses data.drop, whose effect cannot be kept in a snapshot
-  hint: link without the code that drops data segments: it comes with threads (`--shared-memory`, `--passive-segments`)
+  hint: leave out `--route linked`: the file system can be merged into the program as it is
 "),
-        (program(ABI, "(tag $t) (func $thrower try throw $t catch $t end)").into(), PACK, 1, "\
+        (program(ABI, "(tag $t) (func $thrower try throw $t catch $t end)").into(), LINKED, 1, "\
 error: cannot pack app.wasm
   caused by: it needs a WebAssembly feature that monaka's engine lacks: legacy_exceptions feature required for try instruction, in function `thrower`
-  hint: compile with the standard exceptions instead: clang's `-mllvm -wasm-use-legacy-eh=false`, or `wasm-opt --translate-to-exnref`
+  hint: leave out `--route linked`: the file system can be merged into the program as it is
 "),
         (program(ABI, "(data (i32.const 65536) \"x\")").into(), PACK, 1, "\
 error: cannot pack app.wasm
@@ -121,38 +124,38 @@ error: cannot pack app.wasm
         // What is not, or not rightly, linked.
         ("(module (memory 1))".into(), PACK, 1, "\
 error: cannot pack app.wasm
-  caused by: it is not linked with libmonaka_vfs.a: it makes no file call, so nothing could read what is packed
-  hint: a linker takes in only what is called: if the program should open files, link it with libmonaka_vfs.a (`monaka lib` writes it)
+  caused by: it imports no file call of WASI Preview 1, so nothing could read what is packed
+  hint: a linker takes in only what is called, so it may have been left out: pack the program that opens the files
 "),
-        (r#"(module (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32))) (memory 1))"#.into(), PACK, 1, "\
+        (r#"(module (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32))) (memory 1))"#.into(), LINKED, 1, "\
 error: cannot pack app.wasm
   caused by: it is not linked with libmonaka_vfs.a
-  hint: write the library with `monaka lib -o libmonaka_vfs.a`, add it to the link (`clang … app.c libmonaka_vfs.a -o app.wasm`) and pack the result
+  hint: leave out `--route linked`: the file system can be merged into the program as it is
 "),
-        (r#"(module (memory 1) (@custom "producers" "\01\08language\01\04Rust\00"))"#.into(), PACK, 1, "\
+        (r#"(module (import "wasi_unstable" "fd_close" (func (param i32))) (memory 1))"#.into(), PACK, 1, "\
 error: cannot pack app.wasm
-  caused by: it is not linked with libmonaka_vfs.a: it is a Rust module
-  hint: a program that a C compiler links can take the library in (`clang … libmonaka_vfs.a`); this version of monaka cannot pack a finished Rust module
+  caused by: it imports wasi_unstable.fd_close as (i32) -> (); WASI Preview 1 has (i32) -> (i32)
+  hint: it was made for another host's variant of WASI: compile it for WASI Preview 1
 "),
-        (r#"(module (import "wasi_unstable" "fd_close" (func (param i32) (result i32))) (memory 1))"#.into(), PACK, 1, "\
+        (good.clone().into(), "pack app.wasm --mapdir /::root --memory multi -o out.wasm", 1, "\
 error: cannot pack app.wasm
-  caused by: it is not linked with libmonaka_vfs.a, and it imports wasi_unstable, an older WASI
-  hint: write the library with `monaka lib -o libmonaka_vfs.a`, add it to the link (`clang … app.c libmonaka_vfs.a -o app.wasm`) and pack the result
+  caused by: --memory is for programs that the file system is merged into, and this one is linked with libmonaka_vfs.a
+  hint: leave --memory out, or merge all the same with --route rewrite
 "),
         (program(99, "").into(), PACK, 1, "\
 error: cannot pack app.wasm
   caused by: it is linked with a libmonaka_vfs.a of ABI 99; this monaka speaks ABI 1
-  hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, then pack the result
+  hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, then pack the result; or `--route rewrite`
 "),
         (good.replace(&open_record, &record(1152, ABI, 99, [5, 6])).into(), PACK, 1, "\
 error: cannot pack app.wasm
   caused by: the libmonaka_vfs.a inside it is inconsistent: a record of the unknown call 99
-  hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, then pack the result
+  hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, then pack the result; or `--route rewrite`
 "),
-        (good.replace(&open_record, "").into(), PACK, 1, "\
+        (good.replace(&open_record, "").into(), LINKED, 1, "\
 error: cannot pack app.wasm
   caused by: it calls path_open of wasi_snapshot_preview1 directly, and the library's replacements are not linked in
-  hint: link the replacements in: add `-Wl,--export=__imported_wasi_snapshot_preview1_path_open` to the link line, together with libmonaka_vfs.a
+  hint: leave out `--route linked`: the file system can be merged into the program as it is
 "),
         (good.replace("(func $clock (param i32 i64 i32) (result i32))", "(func $clock)")
             .replace("clock_time_get", "sock_open").into(), PACK, 1, "\

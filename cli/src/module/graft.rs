@@ -1,0 +1,550 @@
+//! Which of the program's and the blob's parts go where in the merged module,
+//! and the sections that follow from it; [`merge`](super::merge) shows the order.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use monaka_vfs_core::Errno;
+use monaka_vfs_core::merge::{GROW, UNSTABLE_PREFIX};
+use monaka_vfs_core::witx;
+use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use wasm_encoder::{CodeSection, ConstExpr, Function, Instruction};
+use wasmparser::{GlobalSectionReader, ImportSectionReader, TypeRef};
+
+use super::analyze::Module;
+use super::blob::Blob;
+use super::code::Virtual;
+use super::finish;
+use super::lower::{self, Import, Place, Targets};
+use super::merge::{Layout, MergeRecord, PAGES_MAX};
+use super::refusal::Refusal;
+use super::section::{Section, encoded, find, id, leb_width, write_leb};
+use super::splice::Remap;
+
+/// What goes where.
+pub(crate) struct Graft<'m, 'b> {
+    blob: &'m Blob<'b>,
+    imports: Vec<Import<'m>>,
+    targets: Targets,
+    remap: Remap,
+    /// The program's imports: dropped or under which module's name they stay.
+    kept: Vec<Option<Keep>>,
+    /// The host's functions that are imported anew: name and blob type.
+    added: Vec<(&'m str, u32)>,
+    /// The blob's functions that are reached, in order.
+    reached: Vec<u32>,
+    /// Blob types of the host's functions that are not there.
+    stubs: Vec<u32>,
+    /// The program's view of its memory.
+    size: Option<Virtual>,
+}
+
+/// How an import of the program stays.
+#[derive(Clone, Copy)]
+enum Keep {
+    AsItIs,
+    /// A call without descriptors of an older WASI, which is the same.
+    OfPreview1,
+}
+
+impl<'m, 'b> Graft<'m, 'b> {
+    /// Decides it. Nothing of the program is looked at but its imports and counts.
+    pub(crate) fn plan(
+        module: &Module<'_>,
+        blob: &'m Blob<'b>,
+        record: &MergeRecord,
+        allow_host_dirs: bool,
+    ) -> Result<Graft<'m, 'b>> {
+        // Who goes to which of the blob's exports.
+        let mut kept = Vec::new();
+        let mut hooks = BTreeMap::new();
+        for (function, import) in module.function_imports() {
+            let unstable = UNSTABLE_MODULES.contains(&import.module);
+            if is_hook(import) {
+                let shim = format!("{UNSTABLE_PREFIX}{}", import.name);
+                let export = match unstable && blob.has(&shim) {
+                    true => blob.export(&shim)?,
+                    false => blob.export(import.name)?,
+                };
+                hooks.insert(function, export);
+                kept.push(None);
+            } else if unstable {
+                kept.push(Some(Keep::OfPreview1));
+            } else {
+                kept.push(Some(Keep::AsItIs));
+            }
+        }
+        let imports = lower::imports(&blob.module)?;
+        let single = record.layout == Layout::Single;
+        let grow = blob.export(GROW)?;
+        let roots = hooks.values().copied().chain(single.then_some(grow));
+        let reached = lower::reachable(&blob.module, roots)?;
+
+        // The module's function indices, in their order.
+        let mut functions = BTreeMap::new();
+        let mut hosts: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut next = 0..;
+        let mut take = || next.next().unwrap_or(u32::MAX);
+        let mut defined: Vec<Option<u32>> = Vec::new();
+        for ((_, import), keep) in module.function_imports().zip(&kept) {
+            let index = keep.is_some().then(&mut take);
+            if let Some(index) = index
+                && is_wasi(import)
+            {
+                hosts.insert(import.name, index);
+            }
+            defined.push(index);
+        }
+        let mut added = Vec::new();
+        let mut missing = Vec::new();
+        for (function, import) in (0..).zip(&imports) {
+            let Import::Host(name) = *import else {
+                continue;
+            };
+            if !reached.contains(&function) {
+                continue;
+            }
+            let allowed = allow_host_dirs
+                || witx::STDIO.contains(&name)
+                || witx::HOOKS.iter().all(|hook| hook.name != name);
+            if !allowed {
+                missing.push(function);
+            } else if let Some(index) = hosts.get(name) {
+                functions.insert(function, *index);
+            } else {
+                added.push((name, blob.type_of(function)?));
+                functions.insert(function, take());
+            }
+        }
+        let size = single.then(|| Virtual {
+            pages: record.globals + 1,
+            grow: take(),
+        });
+        for _ in module.imported_functions..module.function_count() {
+            defined.push(Some(take()));
+        }
+        let bodies = reached
+            .iter()
+            .copied()
+            .filter(|f| *f as usize >= imports.len());
+        let reached: Vec<u32> = bodies.collect();
+        for function in &reached {
+            functions.insert(*function, take());
+        }
+        let mut stubs = Vec::new();
+        for function in missing {
+            stubs.push(blob.type_of(function)?);
+            functions.insert(function, take());
+        }
+
+        let redirected: BTreeMap<u32, u32> = hooks
+            .into_iter()
+            .map(|(function, export)| (function, functions[&export]))
+            .collect();
+        let targets = Targets {
+            functions,
+            types: module.type_count(),
+            globals: record.globals + if single { 2 } else { 0 },
+            place: match record.layout {
+                Layout::Single => Place::Single {
+                    base: record.globals,
+                    pages: record.globals + 1,
+                    limit: match record.maximum {
+                        0 => PAGES_MAX as u32,
+                        maximum => maximum.min(PAGES_MAX) as u32,
+                    },
+                },
+                Layout::Multi => Place::Multi {
+                    memory: record.memory,
+                },
+            },
+        };
+        Ok(Graft {
+            blob,
+            imports,
+            targets,
+            remap: Remap::new(defined, &redirected),
+            kept,
+            added,
+            reached,
+            stubs,
+            size,
+        })
+    }
+
+    /// The merged module's sections; and what the user should know.
+    pub(crate) fn sections<'a>(
+        mut self,
+        sections: Vec<Section<'a>>,
+    ) -> Result<(Vec<Section<'a>>, Vec<String>)> {
+        let sections = complete(sections);
+        let mut out = Vec::with_capacity(sections.len());
+        let mut moved = false;
+        for section in sections {
+            out.push(match section.id {
+                id::TYPE => self.types(&section)?,
+                id::IMPORT => self
+                    .import_section(&section)
+                    .context("in the import section")?,
+                id::FUNCTION => self.functions(&section)?,
+                id::MEMORY => self.memories(&section)?,
+                id::GLOBAL => {
+                    let globals = self.remap.section(section)?;
+                    self.globals(&globals)?
+                }
+                id::CODE => {
+                    let (code, has_moved) = self.code(&section)?;
+                    moved = has_moved;
+                    code
+                }
+                _ => self.remap.section(section)?,
+            });
+        }
+        let (mut sections, notes) = self.remap.customs(out, moved);
+        let producers = sections
+            .iter()
+            .position(|section| section.is_custom("producers"));
+        let named = finish::producers(producers.and_then(|at| Some(sections[at].as_custom()?.1)));
+        match producers {
+            Some(at) => sections[at] = named,
+            None => sections.push(named),
+        }
+        Ok((sections, notes))
+    }
+
+    fn types<'a>(&self, section: &Section<'_>) -> Result<Section<'a>> {
+        let ours = find(&self.blob.sections, id::TYPE).context("the blob has no types")?;
+        let (count, raw) = counted(&ours.data);
+        Ok(appended(section, (0, &[]), (count, raw)))
+    }
+
+    fn import_section<'a>(&mut self, section: &Section<'_>) -> Result<Section<'a>> {
+        let mut imports = wasm_encoder::ImportSection::new();
+        let mut kept = self.kept.iter();
+        for import in ImportSectionReader::new(section.reader())?.into_imports() {
+            let mut import = import?;
+            if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import.ty {
+                match kept.next().copied().flatten() {
+                    None => continue,
+                    Some(Keep::AsItIs) => {}
+                    Some(Keep::OfPreview1) => import.module = witx::MODULE,
+                }
+            }
+            self.remap.parse_import(&mut imports, import)?;
+        }
+        for (name, ty) in &self.added {
+            let ty = wasm_encoder::EntityType::Function(self.targets.types + ty);
+            imports.import(witx::MODULE, name, ty);
+        }
+        Ok(encoded(id::IMPORT, &imports))
+    }
+
+    fn functions<'a>(&self, section: &Section<'_>) -> Result<Section<'a>> {
+        let mut before = Vec::new();
+        if self.size.is_some() {
+            let grow = self.blob.type_of(self.blob.export(GROW)?)?;
+            write_leb(&mut before, u64::from(self.targets.types + grow));
+        }
+        let mut behind = Vec::new();
+        for function in &self.reached {
+            let ty = self.blob.type_of(*function)?;
+            write_leb(&mut behind, u64::from(self.targets.types + ty));
+        }
+        for ty in &self.stubs {
+            write_leb(&mut behind, u64::from(self.targets.types + ty));
+        }
+        let count = self.reached.len() + self.stubs.len();
+        Ok(appended(
+            section,
+            (u64::from(self.size.is_some()), &before),
+            (count as u64, &behind),
+        ))
+    }
+
+    fn memories<'a>(&self, section: &Section<'_>) -> Result<Section<'a>> {
+        let mut memory = Vec::new();
+        if let Place::Multi { .. } = self.targets.place {
+            // The size is the snapshot's.
+            memory = vec![0, 0];
+        }
+        Ok(appended(
+            section,
+            (0, &[]),
+            (u64::from(!memory.is_empty()), &memory),
+        ))
+    }
+
+    /// Ours at the end, whose values the snapshot will bring.
+    fn globals<'a>(&self, section: &Section<'_>) -> Result<Section<'a>> {
+        let mut globals = wasm_encoder::GlobalSection::new();
+        let place = |mutable| wasm_encoder::GlobalType {
+            val_type: wasm_encoder::ValType::I32,
+            mutable,
+            shared: false,
+        };
+        if self.size.is_some() {
+            globals.global(place(true), &ConstExpr::i32_const(0));
+            globals.global(place(true), &ConstExpr::i32_const(0));
+        }
+        if let Some(ours) = find(&self.blob.sections, id::GLOBAL) {
+            let mut reencoder = RoundtripReencoder;
+            reencoder
+                .parse_global_section(&mut globals, GlobalSectionReader::new(ours.reader())?)?;
+        }
+        let globals = encoded(id::GLOBAL, &globals);
+        Ok(appended(section, (0, &[]), counted(&globals.data)))
+    }
+
+    fn code<'a>(&self, section: &Section<'_>) -> Result<(Section<'a>, bool)> {
+        let program = self.remap.code(section, self.size)?;
+        let mut before = CodeSection::new();
+        if self.size.is_some() {
+            let mut grow = Function::new([]);
+            grow.instruction(&Instruction::LocalGet(0));
+            let ours = self.blob.export(GROW)?;
+            grow.instruction(&Instruction::Call(self.targets.functions[&ours]));
+            grow.instruction(&Instruction::End);
+            before.function(&grow);
+        }
+        let mut behind = CodeSection::new();
+        for function in &self.reached {
+            let body = self
+                .blob
+                .module
+                .body(*function)
+                .context("the blob lacks a body")?;
+            let params = self.blob.module.function_type(*function);
+            let params = params
+                .context("the blob has a function of no type")?
+                .params();
+            let lowered = self.targets.lower(body, params.len() as u32, &self.imports);
+            behind
+                .function(&lowered.with_context(|| format!("in the blob's function {function}"))?);
+        }
+        for _ in &self.stubs {
+            // Never reached: without host directories no descriptor leads here.
+            let mut stub = Function::new([]);
+            stub.instruction(&Instruction::I32Const(Errno::NOSYS.raw().into()));
+            stub.instruction(&Instruction::End);
+            behind.function(&stub);
+        }
+        let (before, behind) = (encoded(id::CODE, &before), encoded(id::CODE, &behind));
+        let program_section = Section::new(id::CODE, program.data);
+        let code = appended(
+            &program_section,
+            counted(&before.data),
+            counted(&behind.data),
+        );
+        Ok((code, program.moved))
+    }
+}
+
+/// The older WASIs, which share names and most layouts with Preview 1.
+pub(crate) const UNSTABLE_MODULES: [&str; 2] = ["wasi_unstable", "wasi_snapshot_preview0"];
+
+/// The count that a section begins with, and its entries.
+fn counted(data: &[u8]) -> (u64, &[u8]) {
+    let width = leb_width(data);
+    let count = (0..).zip(&data[..width]).fold(0, |count, (at, byte)| {
+        count | u64::from(byte & 0x7f) << (7 * at)
+    });
+    (count, &data[width..])
+}
+
+/// A section with more entries in front of and behind its own.
+fn appended<'a>(section: &Section<'_>, before: (u64, &[u8]), behind: (u64, &[u8])) -> Section<'a> {
+    let (count, own) = counted(&section.data);
+    let mut data = Vec::with_capacity(own.len() + before.1.len() + behind.1.len() + 5);
+    write_leb(&mut data, count + before.0 + behind.0);
+    for entries in [before.1, own, behind.1] {
+        data.extend_from_slice(entries);
+    }
+    Section::new(section.id, data)
+}
+
+/// The sections with an empty one in place of each that something is added to.
+fn complete(mut sections: Vec<Section<'_>>) -> Vec<Section<'_>> {
+    for needed in [
+        id::TYPE,
+        id::IMPORT,
+        id::FUNCTION,
+        id::GLOBAL,
+        id::CODE,
+        id::DATA,
+    ] {
+        if find(&sections, needed).is_some() {
+            continue;
+        }
+        let behind = sections.iter().rposition(|section| {
+            section.id != id::CUSTOM && id::rank(section.id) < id::rank(needed)
+        });
+        sections.insert(behind.map_or(0, |at| at + 1), Section::new(needed, vec![0]));
+    }
+    sections
+}
+
+impl Module<'_> {
+    /// Refuses a module that nothing can be merged into.
+    pub(crate) fn check_mergeable(&self) -> Result<(), Refusal> {
+        self.check_memory()?;
+        self.check_imports(&UNSTABLE_MODULES)?;
+        if !self.function_imports().any(|(_, import)| is_hook(import)) {
+            return Err(Refusal::NoFileCalls);
+        }
+        self.check_valid()
+    }
+}
+
+/// Whether an import is of a WASI of any age.
+fn is_wasi(import: &wasmparser::Import<'_>) -> bool {
+    import.module == witx::MODULE || UNSTABLE_MODULES.contains(&import.module)
+}
+
+/// Whether the file system answers an import.
+fn is_hook(import: &wasmparser::Import<'_>) -> bool {
+    is_wasi(import) && witx::HOOKS.iter().any(|hook| hook.name == import.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{ExternalKind, Operator, Parser, Payload};
+
+    use super::super::merge::{Layout, Merged};
+    use super::super::section::{debug_assert_valid, join};
+    use super::*;
+
+    /// Refers to WASI calls in every way there is.
+    const PROGRAM: &str = r#"(module
+        (type $t1 (func (param i32) (result i32)))
+        (type $read (func (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_close" (func $close (type $t1)))
+        (import "env" "hello" (func $hello))
+        (import "wasi_snapshot_preview1" "fd_close" (func $again (type $t1)))
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (type $read)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 2 9)
+        (table 4 funcref)
+        (global $g funcref (ref.func $close))
+        (global $n (mut i32) (i32.const 7))
+        (export "close" (func $close))
+        (export "hello" (func $hello))
+        (start $start)
+        (elem (i32.const 0) func $close $hello $again)
+        (elem (i32.const 3) funcref (ref.func $read))
+        (elem declare func $read)
+        (func $start (drop (call $close (i32.const 3))) (call $hello) (drop (ref.func $read)))
+        (func $tail (type $t1) (return_call $again (local.get 0)))
+        (func $size (export "size") (result i32) (memory.size))
+        (func $grow (export "grow") (type $t1) (memory.grow (local.get 0)))
+        (data (i32.const 8) "data"))"#;
+
+    fn merged(wat: &str, layout: Layout, host_dirs: bool) -> Vec<u8> {
+        let wasm = wat::parse_str(wat).unwrap();
+        let module = Module::parse(&wasm).unwrap();
+        let merged = Merged::new(&wasm, &module, layout, host_dirs).unwrap();
+        let out = join(&merged.sections);
+        debug_assert_valid(&out, "merged");
+        out
+    }
+
+    fn imports(wasm: &[u8]) -> Vec<String> {
+        let module = Module::parse(wasm).unwrap();
+        let names = module.imports.iter();
+        names.map(|i| format!("{}.{}", i.module, i.name)).collect()
+    }
+
+    #[test]
+    fn no_reference_to_a_file_call_is_left() {
+        for layout in [Layout::Single, Layout::Multi] {
+            let wasm = merged(PROGRAM, layout, false);
+            let names = imports(&wasm);
+            assert_eq!(
+                names[..2],
+                ["env.hello", "wasi_snapshot_preview1.proc_exit"]
+            );
+            let module = Module::parse(&wasm).unwrap();
+            let close = module.exports.iter().find(|e| e.name == "close").unwrap();
+            assert!(close.index >= module.imported_functions, "{layout:?}");
+            assert_eq!(close.kind, ExternalKind::Func);
+            let slots: Vec<u32> = (0..4).map(|slot| module.slots[&slot].function).collect();
+            assert_eq!([slots[0], slots[2]], [close.index; 2]);
+            assert_eq!(slots[1], 0, "env.hello");
+            assert!(slots[3] >= module.imported_functions);
+        }
+    }
+
+    #[test]
+    fn the_host_is_asked_for_what_is_reached_and_no_more() {
+        let closes = r#"(module
+            (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
+            (memory 1))"#;
+        // fd_fdstat_get finds out which of its descriptors the host has open.
+        let expected = ["fd_close", "clock_time_get", "fd_fdstat_get"];
+        let found = imports(&merged(closes, Layout::Multi, false));
+        assert!(!found.is_empty());
+        for name in found {
+            let name = name.strip_prefix("wasi_snapshot_preview1.").unwrap();
+            assert!(expected.contains(&name), "{name}");
+        }
+        let all = imports(&merged(PROGRAM, Layout::Multi, true));
+        let isolated = imports(&merged(PROGRAM, Layout::Multi, false));
+        assert!(all.contains(&"wasi_snapshot_preview1.fd_fdstat_get".into()));
+        assert!(all.len() >= isolated.len());
+    }
+
+    #[test]
+    fn an_import_that_stays_is_shared() {
+        let wat = r#"(module
+            (import "wasi_unstable" "clock_time_get" (func (param i32 i64 i32) (result i32)))
+            (import "wasi_unstable" "fd_close" (func (param i32) (result i32)))
+            (import "wasi_unstable" "fd_filestat_get" (func (param i32 i32) (result i32)))
+            (memory 1))"#;
+        for layout in [Layout::Single, Layout::Multi] {
+            let names = imports(&merged(wat, layout, false));
+            assert_eq!(names[0], "wasi_snapshot_preview1.clock_time_get");
+            let clocks = names.iter().filter(|name| name.ends_with("clock_time_get"));
+            assert_eq!(clocks.count(), 1, "{names:?}");
+            assert!(names.iter().all(|name| !name.starts_with("wasi_unstable")));
+        }
+    }
+
+    #[test]
+    fn the_program_sees_its_own_pages_in_the_single_layout_alone() {
+        let sizes = |layout| {
+            let wasm = merged(PROGRAM, layout, false);
+            let module = Module::parse(&wasm).unwrap();
+            let function = |name: &str| module.exports.iter().find(|e| e.name == name).unwrap();
+            let first = |name: &str| {
+                let body = module.body(function(name).index).unwrap();
+                let ops = body.get_operators_reader().unwrap().into_iter();
+                let ops: Vec<Operator<'_>> = ops.map(Result::unwrap).collect();
+                ops
+            };
+            let size = matches!(first("size")[0], Operator::MemorySize { .. });
+            let grow = matches!(first("grow")[1], Operator::MemoryGrow { .. });
+            (size, grow)
+        };
+        assert_eq!(sizes(Layout::Single), (false, false));
+        assert_eq!(sizes(Layout::Multi), (true, true));
+    }
+
+    #[test]
+    fn sections_that_are_missing_are_made() {
+        // No type of its own but the import's, no function, global, code or data.
+        let wat = r#"(module
+            (import "wasi_snapshot_preview1" "fd_sync" (func (param i32) (result i32)))
+            (memory 1) (export "sync" (func 0)))"#;
+        for layout in [Layout::Single, Layout::Multi] {
+            let wasm = merged(wat, layout, false);
+            let ids: Vec<u8> = Parser::new(0)
+                .parse_all(&wasm)
+                .filter_map(|payload| match payload.unwrap() {
+                    Payload::CustomSection(_) => None,
+                    payload => payload.as_section().map(|(id, _)| id),
+                })
+                .collect();
+            let ranks: Vec<usize> = ids.iter().map(|id| id::rank(*id)).collect();
+            assert!(ranks.is_sorted(), "{ids:?}");
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! The file system merged into a finished program that knows nothing of it.
+//!
+//! ```text
+//! imports    the program's that stay, then the host's functions that the blob calls
+//! functions  [grow]  the program's  the blob's that are reached  refusing stubs
+//! globals    the program's  [base pages]  the blob's
+//! memories   the program's  [the blob's]
+//! data       the program's  the snapshot's  the image
+//! ```
+//!
+//! 1. What the program imports of WASI's descriptor calls goes to the blob, in
+//!    whatever way it is referred to. The program's bodies are copied as bytes;
+//!    only the immediates of calls change, see [`splice`](super::splice).
+//! 2. In the [single](Layout::Single) layout the file system lives behind the
+//!    program's pages. What the program asks of its memory's size goes to a
+//!    global, and growing to `grow`, the first function behind the imports: so
+//!    its index mostly fits where `memory.grow` stood, and bodies keep their size.
+//! 3. The blob alone is run to mount the image. Only then is its state known:
+//!    [`Merged::new`] puts together what depends on no image, [`Merged::write`]
+//!    adds the state. So packing again replaces the state and nothing else.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use anyhow::{Context as _, Result};
+use monaka_vfs_core::image::Written;
+use monaka_vfs_core::image::format::VERSION;
+use monaka_vfs_core::link::{ABI, MOUNT_HOST_DIRS};
+use monaka_vfs_core::merge::{MOUNT, RESERVE};
+use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
+use wasm_encoder::{ConstExpr, Encode as _};
+use wasmparser::{
+    BinaryReader, DataKind, DataSectionReader, GlobalSectionReader, MemorySectionReader, Operator,
+};
+
+use super::analyze::Module;
+use super::blob::{BLOB, Blob};
+use super::finish::{self, MAX_SEGMENTS, Segment};
+use super::graft::Graft;
+use super::mount::{Mount, MountError, Mounted};
+use super::packed::{self, ImageRecord, Packed, init_of};
+use super::refusal::Refusal;
+use super::section::{Section, debug_assert_valid, encoded, find, id, join, split, write_leb};
+
+/// The custom section's name.
+pub(crate) const SECTION: &str = "monaka.merge";
+
+/// Where the merged file system lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Layout {
+    /// In the program's own memory: runs on every runtime
+    #[default]
+    Single,
+    /// In a second memory, which the program cannot reach: needs a runtime with
+    /// multi-memory
+    Multi,
+}
+
+/// The custom section `monaka.merge`: what of a merged module is state, so that
+/// it can be replaced. All integers LEB128, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MergeRecord {
+    pub(crate) layout: Layout,
+    /// Index of the memory that the file system is in.
+    pub(crate) memory: u32,
+    /// The program's own pages at the start, and at most (0: not said).
+    pub(crate) minimum: u64,
+    pub(crate) maximum: u64,
+    /// The first of our globals.
+    pub(crate) globals: u32,
+    /// How many data segments are the program's.
+    segments: u32,
+}
+
+impl MergeRecord {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for field in [
+            u64::from(self.layout == Layout::Multi),
+            self.memory.into(),
+            self.minimum,
+            self.maximum,
+            self.globals.into(),
+            self.segments.into(),
+        ] {
+            write_leb(&mut out, field);
+        }
+        out
+    }
+
+    /// Reads what [`encode`](MergeRecord::encode) wrote.
+    pub(crate) fn decode(payload: &[u8]) -> Option<MergeRecord> {
+        let mut reader = BinaryReader::new(payload, 0);
+        let mut next = || reader.read_var_u64().ok();
+        Some(MergeRecord {
+            layout: match next()? {
+                0 => Layout::Single,
+                1 => Layout::Multi,
+                _ => return None,
+            },
+            memory: u32::try_from(next()?).ok()?,
+            minimum: next()?,
+            maximum: next()?,
+            globals: u32::try_from(next()?).ok()?,
+            segments: u32::try_from(next()?).ok()?,
+        })
+    }
+
+    /// The record of a module, if it was merged.
+    pub(crate) fn of(sections: &[Section<'_>]) -> Result<Option<MergeRecord>, Refusal> {
+        let payload = sections
+            .iter()
+            .find_map(|section| match section.as_custom() {
+                Some((SECTION, payload)) => Some(payload),
+                _ => None,
+            });
+        payload
+            .map(|payload| {
+                MergeRecord::decode(payload)
+                    .ok_or_else(|| Refusal::DamagedPack(format!("{SECTION} cannot be read")))
+            })
+            .transpose()
+    }
+}
+
+/// A program with the blob in it, and no state yet.
+pub(crate) struct Merged<'a> {
+    pub(crate) sections: Vec<Section<'a>>,
+    record: MergeRecord,
+    flags: u32,
+    /// What the user should know, a line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The most pages of a 32-bit memory.
+pub(crate) const PAGES_MAX: u64 = 65536;
+const PAGE: u64 = 65536;
+
+impl<'a> Merged<'a> {
+    /// Merges the blob into a module as it is before any pack. Nothing runs.
+    pub(crate) fn new(
+        wasm: &'a [u8],
+        module: &Module<'a>,
+        layout: Layout,
+        allow_host_dirs: bool,
+    ) -> Result<Merged<'a>> {
+        module.check_mergeable()?;
+        let blob = Blob::open()?;
+        let record = MergeRecord {
+            layout,
+            memory: match layout {
+                Layout::Single => 0,
+                Layout::Multi => module.memories.len() as u32,
+            },
+            minimum: module.memories[0].initial,
+            maximum: module.memories[0].maximum.unwrap_or(0),
+            globals: module.global_count(),
+            segments: module.data.len() as u32,
+        };
+        let graft = Graft::plan(module, &blob, &record, allow_host_dirs)?;
+        let (sections, notes) = graft.sections(split(wasm)?)?;
+        if cfg!(any(test, debug_assertions)) {
+            debug_assert_valid(&join(&sections), "the merged module");
+        }
+        Ok(Merged {
+            sections,
+            record,
+            flags: if allow_host_dirs { MOUNT_HOST_DIRS } else { 0 },
+            notes,
+        })
+    }
+
+    /// A module that was merged before, without its state.
+    pub(crate) fn reopen(packed: &Packed<'a>, record: MergeRecord) -> Result<Merged<'a>> {
+        let mut sections = split(packed.wasm)?;
+        sections
+            .retain(|section| !section.is_custom(SECTION) && !section.is_custom(packed::SECTION));
+        for section in &mut sections {
+            match section.id {
+                id::MEMORY => *section = program_memory(section, &record)?,
+                id::DATA => {
+                    let mut data = Vec::new();
+                    write_leb(&mut data, record.segments.into());
+                    data.extend_from_slice(packed::first_segments(&section.data, record.segments)?);
+                    *section = Section::new(id::DATA, data);
+                }
+                _ => {}
+            }
+        }
+        Ok(Merged {
+            sections,
+            record,
+            flags: packed.record.flags,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Runs the blob to mount the image.
+    pub(crate) fn mount<S>(&self, image: &Written<'_, S>) -> Result<Mounted> {
+        let blob = Blob::open()?;
+        let sections = split(BLOB)?;
+        let mount = Mount {
+            sections: &sections,
+            reserve: blob.export(RESERVE)?,
+            mount: blob.export(MOUNT)?,
+            at: blob.request()?,
+            memories: &blob.module.initial_memories()?,
+            segments: 0,
+            tables: &image.tables,
+            data_len: image.data_len,
+            flags: self.flags,
+        };
+        mount.run()
+    }
+
+    /// Writes the packed module; `copy` writes the contents of one file.
+    pub(crate) fn write<S>(
+        &self,
+        out: &mut dyn Write,
+        mounted: &Mounted,
+        image: &Written<'_, S>,
+        copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
+    ) -> Result<()> {
+        let snapshot = split(&mounted.wasm)?;
+        let pages = memory_pages(&snapshot)?;
+        let base = match self.record.layout {
+            Layout::Single => self.record.minimum * PAGE,
+            Layout::Multi => 0,
+        };
+        let size = base / PAGE + pages;
+        if size > PAGES_MAX {
+            return Err(MountError::TooLarge {
+                needed: pages * PAGE,
+                size: base,
+                maximum: PAGES_MAX * PAGE,
+            }
+            .into());
+        }
+        let mut record = ImageRecord {
+            format: VERSION,
+            abi: ABI,
+            flags: self.flags,
+            tables_len: u32::try_from(image.tables.len())?,
+            address: base + u64::from(mounted.address),
+            data_len: image.data_len,
+            digest: [0; 32],
+        };
+        let mut merge = self.record;
+        let mut data = Data::new(&self.sections, self.record.segments)?;
+        data.append(&snapshot, self.record.memory, base)?;
+        merge.segments = data.own;
+        let mut sections = Vec::with_capacity(self.sections.len() + 1);
+        for section in &self.sections {
+            sections.push(match section.id {
+                id::MEMORY => self.memory(section, pages)?,
+                id::GLOBAL => self.globals(section, &snapshot, base)?,
+                id::DATA_COUNT => {
+                    let mut count = Vec::new();
+                    write_leb(&mut count, data.count + 1);
+                    Section::new(id::DATA_COUNT, count)
+                }
+                id::DATA => Section::new(id::DATA, data.encode(1)),
+                _ => section.borrowed(),
+            });
+        }
+        let mut header = Vec::new();
+        segment_header(
+            &mut header,
+            self.record.memory,
+            record.address,
+            record.len(),
+        );
+        record.digest = finish::write_module(out, &sections, &header, image, copy)?;
+        finish::write_section(out, &Section::custom(packed::SECTION, &record.encode()))?;
+        finish::write_section(out, &Section::custom(SECTION, &merge.encode()))
+    }
+
+    /// The memory section with room for the file system's `pages`.
+    fn memory(&self, section: &Section<'_>, pages: u64) -> Result<Section<'a>> {
+        let mut memories = wasm_encoder::MemorySection::new();
+        let reader = MemorySectionReader::new(section.reader())?;
+        for (index, memory) in (0..).zip(reader) {
+            let mut memory = wasm_encoder::MemoryType::from(memory?);
+            if index == self.record.memory {
+                match self.record.layout {
+                    Layout::Single => {
+                        memory.minimum += pages;
+                        memory.maximum = memory.maximum.map(|_| PAGES_MAX);
+                    }
+                    Layout::Multi => memory.minimum = pages,
+                }
+            }
+            memories.memory(memory);
+        }
+        Ok(encoded(id::MEMORY, &memories))
+    }
+
+    /// The global section with the snapshot's values in our globals.
+    fn globals(
+        &self,
+        section: &Section<'_>,
+        snapshot: &[Section<'_>],
+        base: u64,
+    ) -> Result<Section<'a>> {
+        let constant = |value: u64| {
+            let mut init = Vec::new();
+            ConstExpr::i32_const(value as u32 as i32).encode(&mut init);
+            init.pop();
+            init
+        };
+        let mut values = Vec::new();
+        if self.record.layout == Layout::Single {
+            values.extend([constant(base), constant(self.record.minimum)]);
+        }
+        if let Some(globals) = find(snapshot, id::GLOBAL) {
+            for global in GlobalSectionReader::new(globals.reader())? {
+                values.push(init_of(&global?));
+            }
+        }
+        let reader = GlobalSectionReader::new(section.reader())?;
+        let ours = reader.count() as usize - values.len();
+        let mut globals = wasm_encoder::GlobalSection::new();
+        for (index, global) in reader.into_iter().enumerate() {
+            let global = global?;
+            let ty = RoundtripReencoder.global_type(global.ty)?;
+            let init = match index.checked_sub(ours) {
+                Some(at) => values[at].clone(),
+                None => init_of(&global),
+            };
+            globals.global(ty, &ConstExpr::raw(init));
+        }
+        Ok(encoded(id::GLOBAL, &globals))
+    }
+}
+
+/// The memory section of a merged module with the program's own size in it.
+fn program_memory<'a>(section: &Section<'_>, record: &MergeRecord) -> Result<Section<'a>> {
+    let mut memories = wasm_encoder::MemorySection::new();
+    for (index, memory) in (0..).zip(MemorySectionReader::new(section.reader())?) {
+        let mut memory = wasm_encoder::MemoryType::from(memory?);
+        if index == 0 {
+            memory.minimum = record.minimum;
+            memory.maximum = Some(record.maximum).filter(|&maximum| maximum != 0);
+        }
+        memories.memory(memory);
+    }
+    Ok(encoded(id::MEMORY, &memories))
+}
+
+/// The size in pages of the only memory.
+fn memory_pages(sections: &[Section<'_>]) -> Result<u64> {
+    let section = find(sections, id::MEMORY).context("the snapshot has no memory")?;
+    let mut memories = MemorySectionReader::new(section.reader())?.into_iter();
+    let memory = memories.next().context("the snapshot has no memory")??;
+    Ok(memory.initial)
+}
+
+/// An active segment up to its first byte.
+fn segment_header(out: &mut Vec<u8>, memory: u32, address: u64, len: u64) {
+    match memory {
+        0 => out.push(0),
+        memory => {
+            out.push(2);
+            write_leb(out, memory.into());
+        }
+    }
+    ConstExpr::i32_const(address as u32 as i32).encode(out);
+    write_leb(out, len);
+}
+
+/// The data segments of the module, the image's to come.
+struct Data<'d> {
+    /// The program's, raw, and how many they are.
+    program: Cow<'d, [u8]>,
+    own: u32,
+    /// The snapshot's, raw.
+    ours: Vec<u8>,
+    /// All of them.
+    count: u64,
+}
+
+impl<'d> Data<'d> {
+    fn new(sections: &'d [Section<'_>], own: u32) -> Result<Data<'d>> {
+        let section = find(sections, id::DATA).context("a merged module has a data section")?;
+        let program = packed::first_segments(&section.data, own)?;
+        Ok(Data {
+            program: program.into(),
+            own,
+            ours: Vec::new(),
+            count: own.into(),
+        })
+    }
+
+    /// Adds the snapshot's, `base` bytes further on in `memory`.
+    fn append(&mut self, snapshot: &[Section<'_>], memory: u32, base: u64) -> Result<()> {
+        let section = find(snapshot, id::DATA).context("the snapshot has no data")?;
+        let mut added = 0;
+        for segment in DataSectionReader::new(section.reader())? {
+            let segment = segment?;
+            let DataKind::Active { offset_expr, .. } = &segment.kind else {
+                continue;
+            };
+            let Operator::I32Const { value } = offset_expr.get_operators_reader().read()? else {
+                anyhow::bail!("the snapshot has a segment at no constant");
+            };
+            let address = u64::from(value as u32) + base;
+            segment_header(&mut self.ours, memory, address, segment.data.len() as u64);
+            self.ours.extend_from_slice(segment.data);
+            added += 1;
+        }
+        // And the image's.
+        let excess = (u64::from(self.own) + added + 1).saturating_sub(MAX_SEGMENTS as u64);
+        if excess != 0 {
+            self.fuse(excess as usize)?;
+        }
+        self.count = u64::from(self.own) + added;
+        Ok(())
+    }
+
+    /// Joins neighbours of the program's until there are `excess` fewer.
+    fn fuse(&mut self, excess: usize) -> Result<()> {
+        let total = self.own as usize + excess;
+        let mut raw = Vec::new();
+        write_leb(&mut raw, self.own.into());
+        raw.extend_from_slice(&self.program);
+        let mut segments = Vec::with_capacity(self.own as usize);
+        for segment in DataSectionReader::new(BinaryReader::new(&raw, 0))? {
+            segments.push(Segment::read(&segment?).map_err(|_| Refusal::DataSegments(total))?);
+        }
+        let apart = segments
+            .windows(2)
+            .all(|pair| pair[0].memory != pair[1].memory || pair[0].end() <= pair[1].address);
+        if !apart || segments.len() <= excess {
+            return Err(Refusal::DataSegments(total).into());
+        }
+        let fused = finish::fuse(segments, excess);
+        if fused.len() + excess > self.own as usize {
+            return Err(Refusal::DataSegments(total).into());
+        }
+        let mut program = Vec::with_capacity(raw.len());
+        for segment in &fused {
+            segment_header(
+                &mut program,
+                segment.memory,
+                segment.address,
+                segment.bytes.len() as u64,
+            );
+            program.extend_from_slice(&segment.bytes);
+        }
+        self.own = fused.len() as u32;
+        self.program = program.into();
+        Ok(())
+    }
+
+    /// The section's contents, `more` segments still to come.
+    fn encode(&self, more: u64) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.program.len() + self.ours.len() + 8);
+        write_leb(&mut out, self.count + more);
+        out.extend_from_slice(&self.program);
+        out.extend_from_slice(&self.ours);
+        out
+    }
+}
