@@ -114,8 +114,8 @@ mod go {
         };
         let expected = passed(&expected.stdout);
         assert!(expected.len() > 40, "{expected:?}");
-        if let Some(packed) = case.packed() {
-            let packed = passed(&packed.expect_success().stdout);
+        for layout in case.layouts() {
+            let packed = passed(&case.packed(layout).expect_success().stdout);
             let missing: Vec<_> = expected.difference(&packed).collect();
             assert!(missing.is_empty(), "passed on the host alone: {missing:?}");
         }

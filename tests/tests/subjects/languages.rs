@@ -34,8 +34,8 @@ macro_rules! languages {
             #[ignore = "large: make subjects"]
             fn files_grow_until_there_is_no_space() {
                 let case = Case::new(built(stringify!($language)), &["limit", "300"]);
-                if let Some(packed) = case.packed() {
-                    let printed = packed.expect_success().stdout;
+                for layout in case.layouts() {
+                    let printed = case.packed(layout).expect_success().stdout;
                     let full = "full, and more than 100 files: true\n";
                     assert_eq!(printed, format!("round 1: {full}round 2: {full}--- tree\n"));
                 }

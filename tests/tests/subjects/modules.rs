@@ -96,6 +96,7 @@ mod ruby {
         let mut case = Case::new(module, &["load '/data/script.rb'"]);
         case.fill = |dir| copy_script("script.rb", dir);
         case.drive = drive::ruby;
+        case.has_files = true;
         Some(case)
     }
 
