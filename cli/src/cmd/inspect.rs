@@ -9,6 +9,7 @@ use monaka_vfs_core::image::{Escaped, Image, Kind, Limits};
 use super::pack::Summary;
 use crate::module::analyze::Module;
 use crate::module::link::Library;
+use crate::module::merge::Layout;
 use crate::module::packed::Packed;
 use crate::module::refusal::Refusal;
 use crate::{json, output, report};
@@ -166,6 +167,7 @@ fn packed_text(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
     Ok(format!(
         "packed      {contents}\n\
          mounts      {mounts}\n\
+         route       {route}\n\
          read-only   {read_only}\n\
          limits      {limits}\n\
          image       {image_len} at {address:#x}: tables {tables}, data {data}\n\
@@ -175,6 +177,11 @@ fn packed_text(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
          imports     {imports} (`--imports` lists them)\n\
          module      {module}\n",
         mounts = mounts(packed)?.join(", "),
+        route = match packed.merged.map(|merged| merged.layout) {
+            None => "linked",
+            Some(Layout::Single) => "rewrite, in the program's memory",
+            Some(Layout::Multi) => "rewrite, in a memory of its own",
+        },
         limits = limits(image.limits()),
         image_len = report::bytes(record.len()),
         address = record.address,
@@ -212,6 +219,21 @@ fn packed_json(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
         ("symlinks", contents.symlinks.to_string()),
         ("devices", contents.devices.to_string()),
         ("file_bytes", contents.bytes.to_string()),
+        (
+            "route",
+            json::string(match packed.merged {
+                None => "linked",
+                Some(_) => "rewrite",
+            }),
+        ),
+        (
+            "memory",
+            match packed.merged.map(|merged| merged.layout) {
+                None => "null".into(),
+                Some(Layout::Single) => json::string("single"),
+                Some(Layout::Multi) => json::string("multi"),
+            },
+        ),
         ("read_only", read_only),
         ("writable_below", writable),
         ("max_bytes", limit(limits.bytes != none.bytes, limits.bytes)),

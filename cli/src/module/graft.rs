@@ -11,12 +11,12 @@ use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{CodeSection, ConstExpr, Function, Instruction};
 use wasmparser::{GlobalSectionReader, ImportSectionReader, TypeRef};
 
-use super::analyze::Module;
+use super::analyze::{Module, page_size};
 use super::blob::Blob;
 use super::code::Virtual;
 use super::finish;
 use super::lower::{self, Import, Place, Targets};
-use super::merge::{Layout, MergeRecord, PAGES_MAX};
+use super::merge::{Layout, MergeRecord, PAGE, PAGES_MAX};
 use super::refusal::Refusal;
 use super::section::{Section, encoded, find, id, leb_width, write_leb};
 use super::splice::Remap;
@@ -149,10 +149,7 @@ impl<'m, 'b> Graft<'m, 'b> {
                 Layout::Single => Place::Single {
                     base: record.globals,
                     pages: record.globals + 1,
-                    limit: match record.maximum {
-                        0 => PAGES_MAX as u32,
-                        maximum => maximum.min(PAGES_MAX) as u32,
-                    },
+                    limit: record.maximum.unwrap_or(PAGES_MAX).min(PAGES_MAX) as u32,
                 },
                 Layout::Multi => Place::Multi {
                     memory: record.memory,
@@ -387,6 +384,9 @@ impl Module<'_> {
     /// Refuses a module that nothing can be merged into.
     pub(crate) fn check_mergeable(&self) -> Result<(), Refusal> {
         self.check_memory()?;
+        if page_size(&self.memories[0]) != PAGE {
+            return Err(Refusal::PageSize(page_size(&self.memories[0])));
+        }
         self.check_imports(&UNSTABLE_MODULES)?;
         if !self.function_imports().any(|(_, import)| is_hook(import)) {
             return Err(Refusal::NoFileCalls);
@@ -546,5 +546,28 @@ mod tests {
             let ranks: Vec<usize> = ids.iter().map(|id| id::rank(*id)).collect();
             assert!(ranks.is_sorted(), "{ids:?}");
         }
+    }
+
+    #[test]
+    fn a_memory_that_must_not_grow_does_not() {
+        let wat = r#"(module
+            (import "wasi_snapshot_preview1" "fd_sync" (func (param i32) (result i32)))
+            (memory 0 0))"#;
+        let wasm = wat::parse_str(wat).unwrap();
+        let module = Module::parse(&wasm).unwrap();
+        let merged = Merged::new(&wasm, &module, Layout::Single, false).unwrap();
+        assert_eq!(merged.record.maximum, Some(0));
+        let again = MergeRecord::decode(&merged.record.encode());
+        assert_eq!(again, Some(merged.record));
+    }
+
+    #[test]
+    fn pages_of_another_size_are_refused() {
+        let wat = r#"(module
+            (import "wasi_snapshot_preview1" "fd_sync" (func (param i32) (result i32)))
+            (memory 1 (pagesize 1)))"#;
+        let wasm = wat::parse_str(wat).unwrap();
+        let module = Module::parse(&wasm).unwrap();
+        assert_eq!(module.check_mergeable(), Err(Refusal::PageSize(1)));
     }
 }

@@ -63,9 +63,10 @@ pub(crate) struct MergeRecord {
     pub(crate) layout: Layout,
     /// Index of the memory that the file system is in.
     pub(crate) memory: u32,
-    /// The program's own pages at the start, and at most (0: not said).
+    /// The program's own pages at the start, and at most; encoded with 1 added,
+    /// 0 if it does not say.
     pub(crate) minimum: u64,
-    pub(crate) maximum: u64,
+    pub(crate) maximum: Option<u64>,
     /// The first of our globals.
     pub(crate) globals: u32,
     /// How many data segments are the program's.
@@ -73,13 +74,13 @@ pub(crate) struct MergeRecord {
 }
 
 impl MergeRecord {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for field in [
             u64::from(self.layout == Layout::Multi),
             self.memory.into(),
             self.minimum,
-            self.maximum,
+            self.maximum.map_or(0, |maximum| maximum + 1),
             self.globals.into(),
             self.segments.into(),
         ] {
@@ -100,7 +101,7 @@ impl MergeRecord {
             },
             memory: u32::try_from(next()?).ok()?,
             minimum: next()?,
-            maximum: next()?,
+            maximum: next()?.checked_sub(1),
             globals: u32::try_from(next()?).ok()?,
             segments: u32::try_from(next()?).ok()?,
         })
@@ -126,7 +127,7 @@ impl MergeRecord {
 /// A program with the blob in it, and no state yet.
 pub(crate) struct Merged<'a> {
     pub(crate) sections: Vec<Section<'a>>,
-    record: MergeRecord,
+    pub(crate) record: MergeRecord,
     flags: u32,
     /// What the user should know, a line each.
     pub(crate) notes: Vec<String>,
@@ -134,7 +135,7 @@ pub(crate) struct Merged<'a> {
 
 /// The most pages of a 32-bit memory.
 pub(crate) const PAGES_MAX: u64 = 65536;
-const PAGE: u64 = 65536;
+pub(crate) const PAGE: u64 = 65536;
 
 impl<'a> Merged<'a> {
     /// Merges the blob into a module as it is before any pack. Nothing runs.
@@ -153,7 +154,7 @@ impl<'a> Merged<'a> {
                 Layout::Multi => module.memories.len() as u32,
             },
             minimum: module.memories[0].initial,
-            maximum: module.memories[0].maximum.unwrap_or(0),
+            maximum: module.memories[0].maximum,
             globals: module.global_count(),
             segments: module.data.len() as u32,
         };
@@ -340,7 +341,7 @@ fn program_memory<'a>(section: &Section<'_>, record: &MergeRecord) -> Result<Sec
         let mut memory = wasm_encoder::MemoryType::from(memory?);
         if index == 0 {
             memory.minimum = record.minimum;
-            memory.maximum = Some(record.maximum).filter(|&maximum| maximum != 0);
+            memory.maximum = record.maximum;
         }
         memories.memory(memory);
     }

@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     SharedMemory,
     /// Memory 0 has 64-bit addresses.
     Memory64,
+    /// Memory 0 is counted in pages of another size, in bytes.
+    PageSize(u64),
     /// A table, global or tag comes from outside.
     ImportedState { kind: &'static str, name: String },
     /// No record of the library was found.
@@ -119,6 +121,7 @@ impl Refusal {
             Refusal::SharedMemory => {
                 "compile for wasm32-wasip1 without threads (no `-pthread`, no `--shared-memory`)".into()
             }
+            Refusal::PageSize(_) => "link it with the usual pages of 64 KiB".into(),
             Refusal::Memory64 => "compile for a 32-bit target: wasm32-wasip1".into(),
             Refusal::NoFileCalls => {
                 "a linker takes in only what is called, so it may have been left out: pack the program \
@@ -169,6 +172,7 @@ impl fmt::Display for Refusal {
             Refusal::ImportedMemory(name) => write!(f, "it imports its memory ({name})"),
             Refusal::SharedMemory => f.write_str("its memory is shared between threads"),
             Refusal::Memory64 => f.write_str("its memory has 64-bit addresses (memory64)"),
+            Refusal::PageSize(size) => write!(f, "its memory has pages of {size} bytes"),
             Refusal::ImportedState { kind, name } => write!(f, "it imports a {kind} ({name})"),
             Refusal::NoFileCalls => f.write_str(
                 "it imports no file call of WASI Preview 1, so nothing could read what is packed",

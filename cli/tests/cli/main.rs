@@ -346,6 +346,7 @@ fn inspect_prints_what_was_packed() {
     };
     assert_eq!(field("packed"), "3 files (20 B), 5 directories, 8 devices");
     assert_eq!(field("mounts"), "/usr/lib, /etc, /");
+    assert_eq!(field("route"), "linked");
     assert_eq!(field("read-only"), "nothing");
     assert_eq!(field("limits"), "none but memory");
     assert_eq!(field("format"), "1, ABI 1");
@@ -363,6 +364,8 @@ fn inspect_prints_what_was_packed() {
         "\"mounts\": [\"/usr/lib\", \"/etc\", \"/\"]",
         "\"host_dirs\": false",
         "\"devices\": 8",
+        "\"route\": \"linked\"",
+        "\"memory\": null",
         "\"read_only\": []",
         "\"max_bytes\": null",
     ] {
