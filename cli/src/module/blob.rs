@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result};
 use monaka_vfs_core::merge::REQUEST;
+use sha2::{Digest as _, Sha256};
 use wasmparser::{ExternalKind, Operator};
 
 use super::analyze::Module;
@@ -18,6 +19,14 @@ pub(crate) struct Blob<'b> {
 }
 
 impl Blob<'static> {
+    /// The first bytes of its SHA-256: which blob it is.
+    pub(crate) fn digest() -> u64 {
+        let digest = Sha256::digest(BLOB);
+        digest[..8]
+            .iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
     /// Takes it apart.
     pub(crate) fn open() -> Result<Blob<'static>> {
         Ok(Blob {

@@ -410,6 +410,7 @@ mod tests {
     use wasmparser::{ExternalKind, Operator, Parser, Payload};
 
     use super::super::merge::{Layout, Merged};
+    use super::super::packed::{ImageRecord, Packed};
     use super::super::section::{debug_assert_valid, join};
     use super::*;
 
@@ -569,5 +570,29 @@ mod tests {
         let wasm = wat::parse_str(wat).unwrap();
         let module = Module::parse(&wasm).unwrap();
         assert_eq!(module.check_mergeable(), Err(Refusal::PageSize(1)));
+    }
+
+    #[test]
+    fn another_blobs_state_is_not_replaced() {
+        let wasm = wat::parse_str(PROGRAM).unwrap();
+        let module = Module::parse(&wasm).unwrap();
+        let merged = Merged::new(&wasm, &module, Layout::Single, false).unwrap();
+        let mut record = merged.record;
+        record.blob ^= 1;
+        let packed = Packed {
+            wasm: &wasm,
+            record: ImageRecord::decode(&[0; 64]).unwrap(),
+            merged: Some(record),
+            image: &[],
+        };
+        let error = Merged::reopen(&packed, record).err().unwrap();
+        assert_eq!(error.downcast::<Refusal>().unwrap(), Refusal::OtherBlob);
+        let mut record = merged.record;
+        record.minimum = u64::MAX;
+        let error = Merged::reopen(&packed, record).err().unwrap();
+        assert!(matches!(
+            error.downcast::<Refusal>().unwrap(),
+            Refusal::DamagedPack(_)
+        ));
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct MergeRecord {
     pub(crate) globals: u32,
     /// How many data segments are the program's.
     segments: u32,
+    /// [`Blob::digest`]: another blob's functions do not know this one's state.
+    pub(crate) blob: u64,
 }
 
 impl MergeRecord {
@@ -83,6 +85,7 @@ impl MergeRecord {
             self.maximum.map_or(0, |maximum| maximum + 1),
             self.globals.into(),
             self.segments.into(),
+            self.blob,
         ] {
             write_leb(&mut out, field);
         }
@@ -104,6 +107,7 @@ impl MergeRecord {
             maximum: next()?.checked_sub(1),
             globals: u32::try_from(next()?).ok()?,
             segments: u32::try_from(next()?).ok()?,
+            blob: next()?,
         })
     }
 
@@ -157,6 +161,7 @@ impl<'a> Merged<'a> {
             maximum: module.memories[0].maximum,
             globals: module.global_count(),
             segments: module.data.len() as u32,
+            blob: Blob::digest(),
         };
         let graft = Graft::plan(module, &blob, &record, allow_host_dirs)?;
         let (sections, notes) = graft.sections(split(wasm)?)?;
@@ -173,6 +178,15 @@ impl<'a> Merged<'a> {
 
     /// A module that was merged before, without its state.
     pub(crate) fn reopen(packed: &Packed<'a>, record: MergeRecord) -> Result<Merged<'a>> {
+        if record.blob != Blob::digest() {
+            return Err(Refusal::OtherBlob.into());
+        }
+        if record.minimum > PAGES_MAX {
+            return Err(Refusal::DamagedPack(format!(
+                "{SECTION} says more pages than there can be"
+            ))
+            .into());
+        }
         let mut sections = split(packed.wasm)?;
         sections
             .retain(|section| !section.is_custom(SECTION) && !section.is_custom(packed::SECTION));
@@ -319,7 +333,8 @@ impl<'a> Merged<'a> {
             }
         }
         let reader = GlobalSectionReader::new(section.reader())?;
-        let ours = reader.count() as usize - values.len();
+        let ours = (reader.count() as usize).checked_sub(values.len());
+        let ours = ours.ok_or_else(|| Refusal::DamagedPack("globals are missing".into()))?;
         let mut globals = wasm_encoder::GlobalSection::new();
         for (index, global) in reader.into_iter().enumerate() {
             let global = global?;

@@ -67,6 +67,8 @@ pub(crate) enum Refusal {
     DataSegments(usize),
     /// It was packed by a monaka of another image format or ABI.
     OtherPack { format: u32, abi: u32 },
+    /// Another build's file system was merged into it.
+    OtherBlob,
     /// Its packing records are damaged.
     DamagedPack(String),
     /// Host directories are asked for, but an earlier pack removed the imports.
@@ -141,7 +143,7 @@ impl Refusal {
             Refusal::DataSegments(_) => {
                 "link with fewer data segments, or run `wasm-opt` over it before packing".into()
             }
-            Refusal::OtherPack { .. } => {
+            Refusal::OtherPack { .. } | Refusal::OtherBlob => {
                 "pack the original module again with this monaka, with all its directories".into()
             }
             Refusal::DamagedPack(_) => "pack the original module again".into(),
@@ -237,6 +239,9 @@ impl fmt::Display for Refusal {
                 "it was packed in image format {format}, ABI {abi}; this monaka writes format {}, ABI {}",
                 monaka_vfs_core::image::format::VERSION,
                 link::ABI
+            ),
+            Refusal::OtherBlob => f.write_str(
+                "it was packed by another build of monaka, whose file system keeps its state otherwise",
             ),
             Refusal::DamagedPack(what) => {
                 write!(f, "what an earlier pack recorded in it is damaged: {what}")
