@@ -15,7 +15,7 @@ use std::path::Path;
 use monaka_vfs_core::device::{DEVICES, Device};
 use monaka_vfs_core::image::format::{is_name, is_path};
 use monaka_vfs_core::image::{
-    Contents, Dump, Image, ImageError, Kind, Limits, Meta, NodeId, Tree, ValidTree, write,
+    Contents, Dump, Glance, Image, ImageError, Kind, Limits, Meta, NodeId, Tree, ValidTree, write,
 };
 use proptest::prelude::*;
 
@@ -213,6 +213,28 @@ fn a_small_tree_comes_back() {
     let (tables, data) = emit(&valid);
     fsck(Image::open(&tables).unwrap());
     assert_eq!(listing(&read(&tables, &data)), listing(valid.tree()));
+}
+
+/// What one look touches is checked, and nothing else.
+#[test]
+fn a_glance_sees_what_is_sound_beside_what_is_not() {
+    let (mut tables, _) = emit(&sample());
+    monaka_tests::fuzz::image(&tables);
+    // The root's entry `lib` gets a name with a NUL, and /bin/tool a kind that
+    // does not exist.
+    let name = name_of(&tables, dirent(3));
+    tables[name] = 0;
+    tables[inode(5)] = 9;
+    let image = Glance::open(&tables).unwrap();
+    let bad_name = ImageError::Name { dirent: 3 };
+    assert_eq!(image.child(0, b"a.txt"), Ok(Some(1)));
+    assert_eq!(image.child(0, b"lib"), Err(bad_name));
+    let listed: Vec<_> = image.dirents(0).unwrap().map(|entry| entry.err()).collect();
+    assert_eq!(listed, [None, None, None, Some(bad_name)]);
+    assert_eq!(image.child(2, b"tool"), Ok(Some(5)));
+    assert_eq!(image.inode(5), Err(ImageError::Kind { inode: 5 }));
+    assert_eq!(image.links(5), 2);
+    assert_eq!(image.check().err(), Some(bad_name));
 }
 
 #[test]

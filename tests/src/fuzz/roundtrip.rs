@@ -3,7 +3,9 @@
 
 use monaka_vfs_core::Vfs;
 use monaka_vfs_core::data::Piece;
-use monaka_vfs_core::image::{Contents, Dump, Image, Meta, NodeId, Tree, ValidTree, write};
+use monaka_vfs_core::image::{
+    Contents, Dirent, Dump, Glance, Image, Meta, NodeId, Tree, ValidTree, write,
+};
 use monaka_vfs_core::inode::{Ino, Kind};
 use monaka_vfs_core::memfs::Memfs;
 
@@ -12,11 +14,17 @@ use crate::native::{Native, ROOT, meta};
 /// Files with more contents than this are not mounted: it takes their memory.
 const DATA_MAX: u64 = 1 << 20;
 
-/// Invariants under test: opening hostile tables never panics; what was opened
+/// Invariants under test: opening hostile tables never panics, nor does a look
+/// at single records, which finds in sound tables what is there; what was opened
 /// can be walked, dumped, mounted, listed, and turned into a tree that gives the
 /// same image again.
 pub fn image(bytes: &[u8]) {
-    let Ok(image) = Image::open(bytes) else {
+    let checked = Image::open(bytes);
+    match Glance::open(bytes) {
+        Ok(image) => glance(image, checked.ok()),
+        Err(_) => assert!(checked.is_err(), "a glance asks for more than all rules"),
+    }
+    let Ok(image) = checked else {
         return;
     };
     assert_eq!(image.tables_len() as usize, bytes.len());
@@ -36,6 +44,40 @@ pub fn image(bytes: &[u8]) {
     let again = Image::open(&written.tables).expect("and read again");
     assert_eq!(again.inodes(), image.inodes());
     assert_eq!(again.dirents_len(), image.dirents_len());
+}
+
+/// Looks at every record on its own. Where the whole keeps all rules, `sound` is
+/// it, and each look must answer the same.
+fn glance(image: Glance<'_>, sound: Option<Image<'_>>) {
+    assert_eq!(image.check().is_ok(), sound.is_some());
+    let mut links = vec![0; image.inodes() as usize];
+    links[0] = 1;
+    for inode in 0..image.inodes() {
+        let found = image.inode(inode);
+        if let Some(sound) = sound {
+            assert_eq!(found, Ok(sound.inode(inode)));
+        }
+        let Ok(entries) = image.dirents(inode) else {
+            assert!(sound.is_none());
+            continue;
+        };
+        for entry in entries {
+            let Ok(Dirent { name, inode: child }) = entry else {
+                assert!(sound.is_none());
+                continue;
+            };
+            links[child as usize] += 1;
+            let found = image.child(inode, name);
+            assert!(sound.is_none() || found == Ok(Some(child)));
+        }
+    }
+    if let Some(sound) = sound {
+        for (inode, links) in (0..sound.inodes()).zip(links) {
+            assert_eq!(image.links(inode), links);
+            let absent = image.child(inode, b"no such name, as far as one can know");
+            assert_eq!(absent, Ok(None));
+        }
+    }
 }
 
 /// Lists every preopened directory as a program does, and compares with the

@@ -6,6 +6,7 @@
 //! | [`Tree`] | what shall be packed; any mistake in it is found while it is built |
 //! | [`write()`] | [`ValidTree`] → tables, and where each file's contents belong |
 //! | [`Image`] | tables, checked once, then read without copying |
+//! | [`Glance`] | tables of which only what is touched is checked |
 //! | [`Dump`] | an image as text |
 //!
 //! An image is *tables* followed by *data*. Everything here works on the tables
@@ -19,11 +20,13 @@
 pub mod format;
 
 mod dump;
+mod glance;
 mod reader;
 mod tree;
 mod writer;
 
 pub use dump::{Dump, Escaped};
+pub use glance::{Glance, tables_len};
 pub use reader::{Dirent, Image, ImageError, Inode, Kind, Preopen};
 pub use tree::{Contents, Limits, Meta, NodeId, Tree, TreeError, ValidTree};
 pub use writer::{Content, WriteError, Written, write};

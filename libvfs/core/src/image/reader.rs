@@ -233,9 +233,10 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
-    /// Checks the superblock and finds the tables that it counts.
-    fn split(tables: &'a [u8]) -> Result<(Image<'a>, Superblock), ImageError> {
-        let (head, rest) = tables
+    /// Reads the superblock and what follows it; checks that it is one, of this
+    /// version, whose counts come to the length that it states.
+    pub(super) fn superblock(bytes: &'a [u8]) -> Result<(Superblock, &'a [u8]), ImageError> {
+        let (head, rest) = bytes
             .split_first_chunk::<{ Superblock::SIZE }>()
             .ok_or(ImageError::Truncated)?;
         let superblock = Superblock::decode(head);
@@ -245,10 +246,20 @@ impl<'a> Image<'a> {
         if superblock.version != VERSION {
             return Err(ImageError::Version(superblock.version));
         }
+        let (stated, counted) = (superblock.tables_len, superblock.expected_len());
+        if u64::from(stated) != counted {
+            return Err(ImageError::Length { stated, counted });
+        }
+        Ok((superblock, rest))
+    }
+
+    /// Checks the superblock and finds the tables that it counts.
+    pub(super) fn split(tables: &'a [u8]) -> Result<(Image<'a>, Superblock), ImageError> {
+        let (superblock, rest) = Image::superblock(tables)?;
         let stated = superblock.tables_len;
         let counted = superblock.expected_len();
         let length = ImageError::Length { stated, counted };
-        if u64::from(stated) != counted || tables.len() as u64 != counted {
+        if tables.len() as u64 != counted {
             return Err(length);
         }
         // `counted` is the length of a slice, so every part of it fits a usize.
@@ -281,7 +292,7 @@ impl<'a> Image<'a> {
     }
 
     /// Checks every record.
-    fn check(self, superblock: &Superblock) -> Result<(), ImageError> {
+    pub(super) fn check(self, superblock: &Superblock) -> Result<(), ImageError> {
         let kind = |inode: u32| self.inodes.get(inode as usize).map(|record| record[0]);
         if kind(ROOT) != Some(DIRECTORY) {
             return Err(ImageError::Root);
@@ -289,47 +300,14 @@ impl<'a> Image<'a> {
         let mut named = Bits::new(self.inodes.len())?;
         let mut next_dirent = 0;
         for inode in 0..superblock.inodes {
-            let record = InodeRecord::decode(&self.inodes[inode as usize]);
-            let unused = match record.kind {
-                DIRECTORY => {
-                    if record.start != u64::from(next_dirent)
-                        || record.count > superblock.dirents - next_dirent
-                    {
-                        return Err(ImageError::Dirents { inode });
-                    }
-                    let end = next_dirent + record.count;
-                    self.check_directory(inode, next_dirent, end, &mut named)?;
-                    next_dirent = end;
-                    record.size
+            let record = self.check_inode(inode)?;
+            if record.kind == DIRECTORY {
+                if record.start != u64::from(next_dirent) {
+                    return Err(ImageError::Dirents { inode });
                 }
-                REGULAR => {
-                    match record.start.checked_add(record.size) {
-                        Some(end) if end <= self.data_len => {}
-                        _ => return Err(ImageError::Contents { inode }),
-                    }
-                    let start = if record.size == 0 { record.start } else { 0 };
-                    start | u64::from(record.count)
-                }
-                SYMLINK => {
-                    match self.bytes(record.start, record.count) {
-                        Some(target) if is_path(target) => {}
-                        _ => return Err(ImageError::Target { inode }),
-                    }
-                    record.size
-                }
-                DEVICE => {
-                    if Device::from_number(record.start).is_none() {
-                        return Err(ImageError::Device { inode });
-                    }
-                    record.size | u64::from(record.count)
-                }
-                _ => return Err(ImageError::Kind { inode }),
-            };
-            if unused != 0 || record.reserved != 0 || record.flags & !(EXECUTABLE | READ_ONLY) != 0
-            {
-                let offset = Superblock::SIZE + inode as usize * InodeRecord::SIZE;
-                let offset = offset as u32;
-                return Err(ImageError::Reserved { offset });
+                let end = next_dirent + record.count;
+                self.check_directory(inode, next_dirent, end, &mut named)?;
+                next_dirent = end;
             }
         }
         if next_dirent != superblock.dirents {
@@ -358,6 +336,48 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
+    /// Checks one inode's record, whatever stands in the others.
+    pub(super) fn check_inode(self, inode: u32) -> Result<InodeRecord, ImageError> {
+        let record = InodeRecord::decode(&self.inodes[inode as usize]);
+        let unused = match record.kind {
+            DIRECTORY => {
+                let end = record.start.checked_add(record.count.into());
+                if end.is_none_or(|end| end > self.dirents.len() as u64) {
+                    return Err(ImageError::Dirents { inode });
+                }
+                record.size
+            }
+            REGULAR => {
+                match record.start.checked_add(record.size) {
+                    Some(end) if end <= self.data_len => {}
+                    _ => return Err(ImageError::Contents { inode }),
+                }
+                let start = if record.size == 0 { record.start } else { 0 };
+                start | u64::from(record.count)
+            }
+            SYMLINK => {
+                match self.bytes(record.start, record.count) {
+                    Some(target) if is_path(target) => {}
+                    _ => return Err(ImageError::Target { inode }),
+                }
+                record.size
+            }
+            DEVICE => {
+                if Device::from_number(record.start).is_none() {
+                    return Err(ImageError::Device { inode });
+                }
+                record.size | u64::from(record.count)
+            }
+            _ => return Err(ImageError::Kind { inode }),
+        };
+        if unused != 0 || record.reserved != 0 || record.flags & !(EXECUTABLE | READ_ONLY) != 0 {
+            let offset = Superblock::SIZE + inode as usize * InodeRecord::SIZE;
+            let offset = offset as u32;
+            return Err(ImageError::Reserved { offset });
+        }
+        Ok(record)
+    }
+
     /// Checks the dirents from `first` to `end`, which are those of `directory`.
     fn check_directory(
         self,
@@ -369,34 +389,43 @@ impl<'a> Image<'a> {
         // No name is empty, so the first one sorts behind this.
         let mut previous: &[u8] = &[];
         for dirent in first..end {
-            let record = DirentRecord::decode(&self.dirents[dirent as usize]);
-            let name = match self.bytes(record.name.into(), record.name_len.into()) {
-                Some(name) if is_name(name) => name,
-                _ => return Err(ImageError::Name { dirent }),
-            };
+            let Dirent { name, inode } = self.check_dirent(dirent)?;
             if previous >= name {
                 return Err(ImageError::Order { dirent });
             }
             previous = name;
-            if record.reserved != 0 {
-                let offset = Superblock::SIZE
-                    + size_of_val(self.inodes)
-                    + dirent as usize * DirentRecord::SIZE;
-                let offset = offset as u32;
-                return Err(ImageError::Reserved { offset });
-            }
-            let Some(child) = self.inodes.get(record.inode as usize) else {
-                return Err(ImageError::Missing { dirent });
-            };
-            if record.inode == ROOT {
-                return Err(ImageError::Root);
-            }
-            if child[0] == DIRECTORY && (record.inode <= directory || named.get(record.inode)) {
+            let is_directory = self.inodes[inode as usize][0] == DIRECTORY;
+            if is_directory && (inode <= directory || named.get(inode)) {
                 return Err(ImageError::Parent { dirent });
             }
-            named.set(record.inode);
+            named.set(inode);
         }
         Ok(())
+    }
+
+    /// Checks one dirent's record, whatever stands in the others.
+    pub(super) fn check_dirent(self, dirent: u32) -> Result<Dirent<'a>, ImageError> {
+        let record = DirentRecord::decode(&self.dirents[dirent as usize]);
+        let name = match self.bytes(record.name.into(), record.name_len.into()) {
+            Some(name) if is_name(name) => name,
+            _ => return Err(ImageError::Name { dirent }),
+        };
+        if record.reserved != 0 {
+            let offset =
+                Superblock::SIZE + size_of_val(self.inodes) + dirent as usize * DirentRecord::SIZE;
+            let offset = offset as u32;
+            return Err(ImageError::Reserved { offset });
+        }
+        if record.inode as usize >= self.inodes.len() {
+            return Err(ImageError::Missing { dirent });
+        }
+        if record.inode == ROOT {
+            return Err(ImageError::Root);
+        }
+        Ok(Dirent {
+            name,
+            inode: record.inode,
+        })
     }
 
     /// A piece of the names.
@@ -415,7 +444,11 @@ impl<'a> Image<'a> {
     /// # Panics
     /// If there is no inode of that number.
     pub fn inode(self, inode: u32) -> Inode<'a> {
-        let record = InodeRecord::decode(&self.inodes[inode as usize]);
+        self.decoded(InodeRecord::decode(&self.inodes[inode as usize]))
+    }
+
+    /// What a checked record says.
+    pub(super) fn decoded(self, record: InodeRecord) -> Inode<'a> {
         Inode {
             meta: Meta {
                 mtime: record.mtime,
@@ -470,6 +503,12 @@ impl<'a> Image<'a> {
     /// How many dirents all directories have together.
     pub fn dirents_len(self) -> u32 {
         self.dirents.len() as u32
+    }
+
+    /// How many dirents name an inode.
+    pub(super) fn named(self, inode: u32) -> u32 {
+        let records = self.dirents.iter().map(DirentRecord::decode);
+        records.filter(|record| record.inode == inode).count() as u32
     }
 
     /// The tables' length.
