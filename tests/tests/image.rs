@@ -151,8 +151,17 @@ fn fsck(image: Image<'_>) {
     for (inode, links) in (0..).zip(links) {
         match image.inode(inode).kind {
             Kind::Directory => assert_eq!(links, u32::from(inode > 0)),
-            Kind::Regular { start, size } => {
-                assert!(start.checked_add(size).unwrap() <= image.data_len());
+            Kind::Regular {
+                start,
+                size,
+                stored,
+            } => {
+                let len = stored.map_or(size, u64::from);
+                assert!(start.checked_add(len).unwrap() <= image.data_len());
+                if stored.is_some() {
+                    assert!(size > 0 && size < 1 << 32);
+                    assert!(len >= (size.div_ceil(65536) + 1) * 4);
+                }
                 assert!(links > 0);
             }
             Kind::Symlink { target } => {
@@ -292,10 +301,27 @@ fn two_files_may_share_their_contents() {
             tree.contents(tree.lookup(name.as_bytes()).unwrap()),
             Contents::Regular {
                 len: 5,
+                stored: None,
                 source: &b"hello".to_vec()
             }
         );
     }
+}
+
+/// What a compressed file takes in the data area is kept as it is.
+#[test]
+fn a_compressed_file_comes_back() {
+    let mut tree = sample().into_tree();
+    let tool = tree.lookup(b"bin/tool").unwrap();
+    tree.set_source(tool, Some(20), vec![b'z'; 20]);
+    let valid = tree.validate().unwrap();
+    let (tables, data) = emit(&valid);
+    let image = Image::open(&tables).unwrap();
+    fsck(image);
+    golden("compressed.dump", &Dump(image).to_string());
+    let again = read(&tables, &data);
+    assert_eq!(listing(&again), listing(valid.tree()));
+    assert!(emit(&again.validate().unwrap()) == (tables, data));
 }
 
 /// A test for each way to break a rule: what is done to the bytes of
@@ -343,6 +369,13 @@ fn name_of(bytes: &[u8], record: usize) -> usize {
     names() + u32_at(bytes, record) as usize
 }
 
+/// Says that a file is of `size` bytes, compressed to `stored`.
+fn compress(bytes: &mut [u8], index: usize, size: u64, stored: u32) {
+    bytes[inode(index) + 1] |= 4;
+    put(bytes, inode(index) + 4, stored.to_le_bytes());
+    put(bytes, inode(index) + 16, size.to_le_bytes());
+}
+
 fn length(bytes: &[u8]) -> ImageError {
     ImageError::Length {
         stated: u32_at(bytes, 16),
@@ -354,7 +387,7 @@ refused! {
     nothing: |b| b.clear() => ImageError::Truncated;
     less_than_a_superblock: |b| b.truncate(55) => ImageError::Truncated;
     another_magic: |b| b[7] = b'S' => ImageError::Magic;
-    another_version: |b| b[8] = 2 => ImageError::Version(2);
+    another_version: |b| b[8] = 1 => ImageError::Version(1);
     a_flag_of_the_image: |b| b[12] = 1 => ImageError::Reserved { offset: 0 };
     a_missing_byte: |b| b.truncate(b.len() - 1) => length(&emit(&sample()).0);
     a_byte_too_many: |b| b.push(0) => length(&emit(&sample()).0);
@@ -391,7 +424,7 @@ refused! {
         offset: 56 + 3 * 32,
     };
     an_unknown_kind: |b| b[inode(3)] = 6 => ImageError::Kind { inode: 3 };
-    an_unknown_flag: |b| b[inode(3) + 1] = 4 => ImageError::Reserved { offset: 56 + 3 * 32 };
+    an_unknown_flag: |b| b[inode(3) + 1] = 8 => ImageError::Reserved { offset: 56 + 3 * 32 };
     a_reserved_field_of_an_inode: |b| b[inode(3) + 2] = 1 => ImageError::Reserved {
         offset: 56 + 3 * 32,
     };
@@ -415,6 +448,21 @@ refused! {
     };
     an_empty_file_outside: |b| b[inode(3) + 31] = 1 => ImageError::Contents { inode: 3 };
     less_data_than_the_files_have: |b| add_u32(b, 40, -1) => ImageError::Contents { inode: 5 };
+
+    a_compressed_directory: |b| b[inode(2) + 1] = 4 => ImageError::Reserved {
+        offset: 56 + 2 * 32,
+    };
+    a_compressed_file_without_a_table: |b| compress(b, 5, 4096, 7) => ImageError::Contents {
+        inode: 5,
+    };
+    a_table_without_its_end: |b| compress(b, 5, 65537, 11) => ImageError::Contents { inode: 5 };
+    a_compressed_file_of_nothing: |b| compress(b, 5, 0, 64) => ImageError::Contents { inode: 5 };
+    a_compressed_file_of_4_gib: |b| {
+        // Room for its table.
+        put(b, 40, (1u64 << 20).to_le_bytes());
+        compress(b, 5, 1 << 32, 1 << 19);
+    } => ImageError::Contents { inode: 5 };
+    frames_that_end_outside: |b| compress(b, 5, 65537, 4097) => ImageError::Contents { inode: 5 };
 
     a_target_outside: |b| b[inode(4) + 31] = 1 => ImageError::Target { inode: 4 };
     a_target_that_ends_outside: |b| put(b, inode(4) + 4, 300u32.to_le_bytes()) =>

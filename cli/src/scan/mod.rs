@@ -469,7 +469,7 @@ mod tests {
         ] {
             let (tree, _) = scanned(&[host.mapdir("/etc", "etc"), host.mapdir(guest, name)]);
             let node = tree.lookup(path.as_bytes()).expect(path);
-            let Contents::Regular { len: 1, source } = tree.contents(node) else {
+            let Contents::Regular { len: 1, source, .. } = tree.contents(node) else {
                 panic!("{path} is no file of one byte");
             };
             let mut contents = Vec::new();

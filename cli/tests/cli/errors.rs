@@ -144,7 +144,7 @@ error: cannot pack app.wasm
 "),
         (program(99, "").into(), PACK, 1, "\
 error: cannot pack app.wasm
-  caused by: it is linked with a libmonaka_vfs.a of ABI 99; this monaka speaks ABI 1
+  caused by: it is linked with a libmonaka_vfs.a of ABI 99; this monaka speaks ABI 2
   hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, then pack the result; or `--route rewrite`
 "),
         (good.replace(&open_record, &record(1152, ABI, 99, [5, 6])).into(), PACK, 1, "\

@@ -79,7 +79,10 @@ impl<'i> Memfs<'i> {
         for index in 0..count {
             let packed = image.inode(index);
             let kind = match packed.kind {
-                image::Kind::Regular { start, size } => {
+                image::Kind::Regular {
+                    stored: Some(_), ..
+                } => return Err(Errno::NOTSUP),
+                image::Kind::Regular { start, size, .. } => {
                     Kind::Regular(FileData::packed(start as u32, size as u32))
                 }
                 image::Kind::Directory => Kind::Directory(Directory::new(Self::ROOT)),

@@ -310,7 +310,7 @@ fn same(tree: &Tree<Vec<u8>>, fs: &Memfs<'_>, node: NodeId, ino: Ino) {
             let names = dir.entries_from(0).map(|(name, _, _)| name);
             assert!(tree.children(node).map(|(name, _)| name).eq(names));
         }
-        (Contents::Regular { len, source }, Kind::Regular(data)) => {
+        (Contents::Regular { len, source, .. }, Kind::Regular(data)) => {
             assert_eq!(data.size(), len);
             let mut bytes = Vec::new();
             for piece in data.pieces(fs.image(), 0, u64::MAX) {

@@ -1,7 +1,7 @@
 //! An image as text, for people and for golden files.
 //!
 //! ```text
-//! image version=1 inodes=5 dirents=5 data=12
+//! image version=2 inodes=5 dirents=5 data=12
 //! preopen 3 / /
 //! / directory 0.000000000 1
 //! /bin directory 0.000000000 1
@@ -176,7 +176,16 @@ impl<'a> Names<'a> {
         )?;
         match kind {
             Kind::Directory => {}
-            Kind::Regular { start, size } => write!(f, " size={size} start={start}")?,
+            Kind::Regular {
+                start,
+                size,
+                stored,
+            } => {
+                write!(f, " size={size} start={start}")?;
+                if let Some(stored) = stored {
+                    write!(f, " stored={stored}")?;
+                }
+            }
             Kind::Symlink { target } => write!(f, " {}", Escaped(target))?,
             Kind::Device(device) => write!(f, " number={}", device.number())?,
         }

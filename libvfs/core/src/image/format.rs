@@ -14,7 +14,7 @@ use crate::name::Name;
 pub const MAGIC: [u8; 8] = *b"monakafs";
 
 /// The version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The tables' length is a multiple of this, and so is the place of every file
 /// in the data area that is at least [`LARGE`] bytes long.
@@ -39,6 +39,23 @@ pub const SYMLINK: u8 = 7;
 pub const EXECUTABLE: u8 = 1;
 /// Inode flag: the inode does not change, nor do a directory's entries.
 pub const READ_ONLY: u8 = 2;
+/// Inode flag: a regular file's contents are compressed.
+pub const COMPRESSED: u8 = 4;
+
+/// How many bytes of a compressed file's contents are in each of its frames but
+/// the last, which has what is left.
+pub const FRAME: u64 = 64 * 1024;
+
+/// How many frames a compressed file of `size` bytes has.
+pub fn frames(size: u64) -> u64 {
+    size.div_ceil(FRAME)
+}
+
+/// How long the table is that stands before the frames of a compressed file of
+/// `size` bytes.
+pub fn table_len(size: u64) -> u64 {
+    4 * (frames(size) + 1)
+}
 
 /// The root directory's inode.
 pub const ROOT: u32 = 0;
@@ -141,6 +158,14 @@ record!(
         inode: u32,
     }
 );
+
+impl InodeRecord {
+    /// Whether a compressed file is such that there can be frames of it.
+    pub(super) fn has_frames(&self) -> bool {
+        (1..=u64::from(u32::MAX)).contains(&self.size)
+            && table_len(self.size) <= u64::from(self.count)
+    }
+}
 
 impl Superblock {
     /// The tables' length that the counts ask for. It may exceed what

@@ -16,8 +16,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::format::{
-    DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, MAGIC, PreopenRecord, READ_ONLY,
-    REGULAR, ROOT, SYMLINK, Superblock, VERSION, is_name, is_path,
+    COMPRESSED, DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, MAGIC, PreopenRecord,
+    READ_ONLY, REGULAR, ROOT, SYMLINK, Superblock, VERSION, is_name, is_path,
 };
 use super::tree::{Limits, Meta, NodeId, Tree};
 use crate::device::Device;
@@ -56,6 +56,8 @@ pub enum Kind<'a> {
         start: u64,
         /// Its length in bytes.
         size: u64,
+        /// How many bytes of the data area that takes where it is compressed.
+        stored: Option<u32>,
     },
     /// A symbolic link.
     Symlink {
@@ -348,12 +350,16 @@ impl<'a> Image<'a> {
                 record.size
             }
             REGULAR => {
-                match record.start.checked_add(record.size) {
-                    Some(end) if end <= self.data_len => {}
+                let (len, sound, unused) = match record.flags & COMPRESSED {
+                    0 => (record.size, true, record.count),
+                    _ => (u64::from(record.count), record.has_frames(), 0),
+                };
+                match record.start.checked_add(len) {
+                    Some(end) if end <= self.data_len && sound => {}
                     _ => return Err(ImageError::Contents { inode }),
                 }
                 let start = if record.size == 0 { record.start } else { 0 };
-                start | u64::from(record.count)
+                start | u64::from(unused)
             }
             SYMLINK => {
                 match self.bytes(record.start, record.count) {
@@ -370,7 +376,11 @@ impl<'a> Image<'a> {
             }
             _ => return Err(ImageError::Kind { inode }),
         };
-        if unused != 0 || record.reserved != 0 || record.flags & !(EXECUTABLE | READ_ONLY) != 0 {
+        let known = match record.kind {
+            REGULAR => EXECUTABLE | READ_ONLY | COMPRESSED,
+            _ => EXECUTABLE | READ_ONLY,
+        };
+        if unused != 0 || record.reserved != 0 || record.flags & !known != 0 {
             let offset = Superblock::SIZE + inode as usize * InodeRecord::SIZE;
             let offset = offset as u32;
             return Err(ImageError::Reserved { offset });
@@ -462,6 +472,7 @@ impl<'a> Image<'a> {
                 REGULAR => Kind::Regular {
                     start: record.start,
                     size: record.size,
+                    stored: (record.flags & COMPRESSED != 0).then_some(record.count),
                 },
                 _ => Kind::Symlink {
                     target: self.checked(record.start, record.count),
@@ -528,7 +539,7 @@ impl<'a> Image<'a> {
 
     /// The tree that the image was made from, to be changed and written again.
     /// `source` says where the contents are that stand in the data area at an
-    /// offset and are of a length.
+    /// offset and take so many bytes there.
     pub fn to_tree<S>(self, mut source: impl FnMut(u64, u64) -> S) -> Tree<S> {
         let root = self.inode(ROOT);
         let mut tree = Tree::new(root.meta);
@@ -554,8 +565,16 @@ impl<'a> Image<'a> {
                 let added = match (nodes[inode as usize], kind) {
                     (Some(node), _) => tree.add_link(parent, name, node).map(|()| node),
                     (None, Kind::Directory) => tree.add_directory(parent, name, meta),
-                    (None, Kind::Regular { start, size }) => {
-                        tree.add_file(parent, name, meta, size, source(start, size))
+                    (
+                        None,
+                        Kind::Regular {
+                            start,
+                            size,
+                            stored,
+                        },
+                    ) => {
+                        let source = source(start, stored.map_or(size, u64::from));
+                        tree.add_stored(parent, name, meta, size, stored, source)
                     }
                     (None, Kind::Symlink { target }) => {
                         tree.add_symlink(parent, name, meta, target)

@@ -74,7 +74,9 @@ pub enum Contents<'t, S> {
     Regular {
         /// Its length in bytes.
         len: u64,
-        /// Where its contents are.
+        /// How many bytes that takes where it is compressed.
+        stored: Option<u32>,
+        /// Where its contents are, in the form in which they are stored.
         source: &'t S,
     },
     /// A symbolic link.
@@ -178,8 +180,14 @@ struct Node<S> {
 #[derive(Clone, Debug)]
 enum Body<S> {
     Directory(BTreeMap<Box<[u8]>, NodeId>),
-    Regular { len: u64, source: S },
-    Symlink { target: Box<[u8]> },
+    Regular {
+        len: u64,
+        stored: Option<u32>,
+        source: S,
+    },
+    Symlink {
+        target: Box<[u8]>,
+    },
     Device(Device),
 }
 
@@ -240,7 +248,34 @@ impl<S> Tree<S> {
         len: u64,
         source: S,
     ) -> Result<NodeId, TreeError> {
-        self.add(parent, name, meta, Body::Regular { len, source })
+        self.add_stored(parent, name, meta, len, None, source)
+    }
+
+    /// As [`Tree::add_file`], of a file that may be compressed to `stored` bytes.
+    pub(super) fn add_stored(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        meta: Meta,
+        len: u64,
+        stored: Option<u32>,
+        source: S,
+    ) -> Result<NodeId, TreeError> {
+        let body = Body::Regular {
+            len,
+            stored,
+            source,
+        };
+        self.add(parent, name, meta, body)
+    }
+
+    /// Says where a regular file's contents are from now on: as they are, or
+    /// compressed to `stored` bytes of frames and their table. To another node
+    /// nothing happens.
+    pub fn set_source(&mut self, file: NodeId, now: Option<u32>, at: S) {
+        if let Body::Regular { stored, source, .. } = &mut self.nodes[file.index()].body {
+            (*stored, *source) = (now, at);
+        }
     }
 
     /// Adds a symbolic link. Its target need not exist.
@@ -340,7 +375,15 @@ impl<S> Tree<S> {
     pub fn contents(&self, node: NodeId) -> Contents<'_, S> {
         match &self.nodes[node.index()].body {
             Body::Directory(_) => Contents::Directory,
-            Body::Regular { len, source } => Contents::Regular { len: *len, source },
+            Body::Regular {
+                len,
+                stored,
+                source,
+            } => Contents::Regular {
+                len: *len,
+                stored: *stored,
+                source,
+            },
             Body::Symlink { target } => Contents::Symlink { target },
             Body::Device(device) => Contents::Device(*device),
         }
@@ -541,6 +584,7 @@ mod tests {
             tree.contents(file),
             Contents::Regular {
                 len: 7,
+                stored: None,
                 source: &"file"
             }
         );

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::format::{
-    DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, LARGE, LARGE_ALIGN, MAGIC,
-    PreopenRecord, READ_ONLY, REGULAR, SMALL_ALIGN, SYMLINK, Superblock, VERSION,
+    COMPRESSED, DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, LARGE, LARGE_ALIGN,
+    MAGIC, PreopenRecord, READ_ONLY, REGULAR, SMALL_ALIGN, SYMLINK, Superblock, VERSION,
 };
 use super::tree::{Contents, ValidTree};
 
@@ -30,7 +30,7 @@ pub struct Written<'t, S> {
 pub struct Content<'t, S> {
     /// Where it begins in the data area.
     pub offset: u64,
-    /// Its length.
+    /// How many bytes it takes there.
     pub len: u64,
     /// Where it comes from.
     pub source: &'t S,
@@ -116,12 +116,21 @@ pub fn write<S>(valid: &ValidTree<S>) -> Result<Written<'_, S>, WriteError> {
                     record.count += 1;
                 }
             }
-            Contents::Regular { len, source } => {
+            Contents::Regular {
+                len: size,
+                stored,
+                source,
+            } => {
                 record.kind = REGULAR;
+                let len = stored.map_or(size, u64::from);
+                if let Some(stored) = stored {
+                    record.flags |= COMPRESSED;
+                    record.count = stored;
+                }
                 if len > 0 {
                     let offset = place(superblock.data_len, len).ok_or(WriteError::Data)?;
                     superblock.data_len = offset.checked_add(len).ok_or(WriteError::Data)?;
-                    record.size = len;
+                    record.size = size;
                     record.start = offset;
                     contents.push(Content {
                         offset,
