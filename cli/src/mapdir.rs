@@ -1,7 +1,8 @@
-//! `--mapdir GUEST::HOST` and `--dir HOST::GUEST`: what is packed, and where to.
+//! `--mapdir GUEST::HOST`, `--tar GUEST::ARCHIVE` and the like: what is packed,
+//! and where to.
 //!
 //! A guest path holds no `::`, a host path may: `--mapdir` is split at the first
-//! and `--dir` at the last one.
+//! and `--dir` at the last one. `--file GUEST=TEXT` is split at the first `=`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use monaka_vfs_core::image::Escaped;
 use monaka_vfs_core::image::format::NAME_MAX;
 
-/// A host directory or file and its place in the packed file system.
+/// A source of files and its place in the packed file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping {
     /// The guest path: absolute, with no `.`, `..` or empty names in it, and with
@@ -19,20 +20,39 @@ pub(crate) struct Mapping {
     /// The guest path was given as a directory's: it ended with a slash or a
     /// dot, so a single file goes into it and not by its name.
     pub(crate) into: bool,
-    /// Where it is taken from.
-    pub(crate) host: PathBuf,
+    /// What is packed there.
+    pub(crate) from: Origin,
+}
+
+/// Where the files of a mapping come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A directory or file of the host.
+    Host(PathBuf),
+    /// A file's contents.
+    Text(Vec<u8>),
 }
 
 /// Why an argument is no mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MappingError {
-    /// `--mapdir` without `::`.
+    /// `--mapdir` and the like without `::`.
     NoSeparator {
         /// The argument.
         argument: String,
     },
     /// No host path.
     NoHost,
+    /// `--file` without `=`.
+    NoText {
+        /// The argument.
+        argument: String,
+    },
+    /// `--file` with the guest path of a directory.
+    NoName {
+        /// The guest path.
+        guest: String,
+    },
     /// `..` in a guest path.
     Parent {
         /// The guest path.
@@ -62,6 +82,14 @@ impl fmt::Display for MappingError {
             MappingError::NoHost => {
                 f.write_str("the host path is empty; the current directory is `.`, as in `/::.`")
             }
+            MappingError::NoText { argument } => write!(
+                f,
+                "no `=` between guest path and text; give `/{argument}=` for an empty file"
+            ),
+            MappingError::NoName { guest } => write!(
+                f,
+                "guest path `{guest}` is a directory's; end it with the file's name"
+            ),
             MappingError::Parent { guest } => write!(
                 f,
                 "`..` is not looked up in guest path `{guest}`; give the path without it, \
@@ -83,13 +111,21 @@ impl std::error::Error for MappingError {}
 impl Mapping {
     /// Parses `GUEST::HOST`, the argument of `--mapdir`.
     pub(crate) fn from_mapdir(argument: &OsStr) -> Result<Mapping, MappingError> {
+        Mapping::of(Origin::Host, argument)
+    }
+
+    /// Parses `GUEST::PATH` as a mapping of what stands at that path.
+    pub(crate) fn of(
+        origin: fn(PathBuf) -> Origin,
+        argument: &OsStr,
+    ) -> Result<Mapping, MappingError> {
         let bytes = to_bytes(argument)?;
         let Some(at) = bytes.windows(2).position(|pair| pair == b"::") else {
             return Err(MappingError::NoSeparator {
                 argument: Escaped(&bytes).to_string(),
             });
         };
-        Mapping::new(&bytes[..at], &bytes[at + 2..])
+        Mapping::new(&bytes[..at], &bytes[at + 2..], origin)
     }
 
     /// Parses `HOST::GUEST`, the argument of `--dir`. `HOST` alone is packed to
@@ -97,19 +133,44 @@ impl Mapping {
     pub(crate) fn from_dir(argument: &OsStr) -> Result<Mapping, MappingError> {
         let bytes = to_bytes(argument)?;
         match bytes.windows(2).rposition(|pair| pair == b"::") {
-            Some(at) => Mapping::new(&bytes[at + 2..], &bytes[..at]),
-            None => Mapping::new(&bytes, &bytes),
+            Some(at) => Mapping::new(&bytes[at + 2..], &bytes[..at], Origin::Host),
+            None => Mapping::new(&bytes, &bytes, Origin::Host),
         }
     }
 
-    fn new(guest: &[u8], host: &[u8]) -> Result<Mapping, MappingError> {
-        if host.is_empty() {
+    /// Parses `GUEST=TEXT`, the argument of `--file`.
+    pub(crate) fn from_text(argument: &OsStr) -> Result<Mapping, MappingError> {
+        let bytes = to_bytes(argument)?;
+        let Some(at) = bytes.iter().position(|&byte| byte == b'=') else {
+            return Err(MappingError::NoText {
+                argument: Escaped(&bytes).to_string(),
+            });
+        };
+        let guest = &bytes[..at];
+        if is_directory(guest) {
+            return Err(MappingError::NoName {
+                guest: Escaped(guest).to_string(),
+            });
+        }
+        Ok(Mapping {
+            guest: normalise(guest)?,
+            into: false,
+            from: Origin::Text(bytes[at + 1..].to_vec()),
+        })
+    }
+
+    fn new(
+        guest: &[u8],
+        path: &[u8],
+        origin: fn(PathBuf) -> Origin,
+    ) -> Result<Mapping, MappingError> {
+        if path.is_empty() {
             return Err(MappingError::NoHost);
         }
         Ok(Mapping {
             guest: normalise(guest)?,
-            into: matches!(guest.rsplit(|&b| b == b'/').next(), Some(b"" | b".")),
-            host: to_path(host),
+            into: is_directory(guest),
+            from: origin(to_path(path)),
         })
     }
 }
@@ -117,6 +178,11 @@ impl Mapping {
 /// A guest path as an argument: absolute, as [`Mapping::guest`] has it.
 pub(crate) fn guest_path(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
     normalise(&to_bytes(argument)?)
+}
+
+/// Whether a guest path is given as a directory's.
+fn is_directory(guest: &[u8]) -> bool {
+    matches!(guest.rsplit(|&b| b == b'/').next(), Some(b"" | b"."))
 }
 
 /// A guest path's one spelling.
@@ -183,7 +249,7 @@ mod tests {
         Ok(Mapping {
             guest: guest.into(),
             into,
-            host: host.into(),
+            from: Origin::Host(host.into()),
         })
     }
 
@@ -232,15 +298,38 @@ mod tests {
     }
 
     #[test]
+    fn a_text_may_hold_what_separates() {
+        for (argument, guest, text) in [
+            ("/etc/motd=hello", "/etc/motd", "hello"),
+            ("env=A=1::2\n", "/env", "A=1::2\n"),
+            ("/empty=", "/empty", ""),
+        ] {
+            let expected = Mapping {
+                guest: guest.into(),
+                into: false,
+                from: Origin::Text(text.into()),
+            };
+            assert_eq!(Mapping::from_text(argument.as_ref()), Ok(expected));
+        }
+    }
+
+    #[test]
     fn what_is_no_mapping_says_what_to_give() {
         let long = format!("/{}::x", "n".repeat(256));
-        let cases: [(_, fn(&OsStr) -> _, _); 6] = [
+        let cases: [(_, fn(&OsStr) -> _, _); 9] = [
             ("./mnt", Mapping::from_mapdir, "give `/::./mnt`"),
             ("/::", Mapping::from_mapdir, "the host path is empty"),
             ("::/", Mapping::from_dir, "the host path is empty"),
             ("/a/../b::x", Mapping::from_mapdir, "guest path `/a/../b`"),
             ("../x", Mapping::from_dir, "as in `--dir HOST::GUEST`"),
             (&long, Mapping::from_mapdir, "longer than 255 bytes"),
+            ("etc/motd", Mapping::from_text, "give `/etc/motd=`"),
+            (
+                "/etc/=x",
+                Mapping::from_text,
+                "guest path `/etc/` is a directory's",
+            ),
+            ("=x", Mapping::from_text, "end it with the file's name"),
         ];
         for (argument, parse, text) in cases {
             let error = parse(argument.as_ref()).unwrap_err().to_string();
@@ -254,6 +343,9 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let mapping = Mapping::from_mapdir(OsStr::from_bytes(b"/\xff::\xfe")).unwrap();
         assert_eq!(mapping.guest, b"/\xff");
-        assert_eq!(mapping.host.as_os_str().as_bytes(), b"\xfe");
+        let Origin::Host(host) = mapping.from else {
+            panic!("{mapping:?}");
+        };
+        assert_eq!(host.as_os_str().as_bytes(), b"\xfe");
     }
 }

@@ -1,20 +1,51 @@
-//! `--mapdir` and `--dir`, which may be mixed: later ones win, so their order
-//! among each other counts.
+//! `--mapdir`, `--tar` and the other sources, which may be mixed: later ones win,
+//! so their order among each other counts.
+
+use std::ffi::OsStr;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::mapdir::Mapping;
+use crate::mapdir::{Mapping, MappingError};
 
 /// All mappings in the order of the command line.
 pub(crate) struct Mappings(pub(crate) Vec<Mapping>);
 
+/// A flag that names a source.
+struct Flag {
+    name: &'static str,
+    value: &'static str,
+    help: &'static str,
+    parse: fn(&OsStr) -> Result<Mapping, MappingError>,
+}
+
+const FLAGS: [Flag; 3] = [
+    Flag {
+        name: "mapdir",
+        value: "GUEST::HOST",
+        help: "Pack the host's directory or file HOST as GUEST; may be given many times",
+        parse: Mapping::from_mapdir,
+    },
+    Flag {
+        name: "dir",
+        value: "HOST::GUEST",
+        help: "The same in the order that wasmtime has; HOST alone keeps its path",
+        parse: Mapping::from_dir,
+    },
+    Flag {
+        name: "file",
+        value: "GUEST=TEXT",
+        help: "Pack a file that holds TEXT, as it is",
+        parse: Mapping::from_text,
+    },
+];
+
 impl FromArgMatches for Mappings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Mappings, clap::Error> {
         let mut found: Vec<(usize, Mapping)> = Vec::new();
-        for flag in ["mapdir", "dir"] {
-            let indices = matches.indices_of(flag).into_iter().flatten();
-            let mappings = matches.get_many(flag).into_iter().flatten().cloned();
+        for Flag { name, .. } in FLAGS {
+            let indices = matches.indices_of(name).into_iter().flatten();
+            let mappings = matches.get_many(name).into_iter().flatten().cloned();
             found.extend(indices.zip(mappings));
         }
         found.sort_by_key(|(index, _)| *index);
@@ -30,26 +61,17 @@ impl FromArgMatches for Mappings {
 
 impl Args for Mappings {
     fn augment_args(command: Command) -> Command {
-        let text = OsStringValueParser::new;
-        let mapdir = text().try_map(|argument| Mapping::from_mapdir(&argument));
-        let dir = text().try_map(|argument| Mapping::from_dir(&argument));
-        let arg = |name, parser: ValueParser| {
-            Arg::new(name)
-                .long(name)
-                .action(ArgAction::Append)
-                .value_parser(parser)
-        };
-        command
-            .arg(
-                arg("mapdir", mapdir.into()).value_name("GUEST::HOST").help(
-                    "Pack the host's directory or file HOST as GUEST; may be given many times",
-                ),
+        FLAGS.into_iter().fold(command, |command, flag| {
+            let parser = OsStringValueParser::new().try_map(move |text| (flag.parse)(&text));
+            command.arg(
+                Arg::new(flag.name)
+                    .long(flag.name)
+                    .action(ArgAction::Append)
+                    .value_parser(ValueParser::new(parser))
+                    .value_name(flag.value)
+                    .help(flag.help),
             )
-            .arg(
-                arg("dir", dir.into())
-                    .value_name("HOST::GUEST")
-                    .help("The same in the order that wasmtime has; HOST alone keeps its path"),
-            )
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {

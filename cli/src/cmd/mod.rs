@@ -6,6 +6,7 @@ mod lib;
 mod mappings;
 mod pack;
 mod run;
+mod sources;
 
 use std::process::ExitCode;
 

@@ -8,10 +8,9 @@ use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use monaka_vfs_core::image::{Image, Kind, Meta, Tree, write};
+use monaka_vfs_core::image::{Image, Kind, write};
 
-use super::mappings::Mappings;
-use crate::furnish::Furnishing;
+use super::sources::Sources;
 use crate::module::analyze::Module;
 use crate::module::merge::{Layout, MergeRecord, Merged};
 use crate::module::packed::Packed;
@@ -19,7 +18,7 @@ use crate::module::program::{Program, Route};
 use crate::module::refusal::Refusal;
 use crate::output::{self, Output};
 use crate::report::{self, Hinted};
-use crate::scan::{Source, preopens, scan};
+use crate::scan::Source;
 
 /// Packs directories into a program.
 ///
@@ -44,9 +43,7 @@ pub(crate) struct Opts {
     #[arg(value_name = "APP.WASM")]
     input: PathBuf,
     #[command(flatten)]
-    mappings: Mappings,
-    #[command(flatten)]
-    furnishing: Furnishing,
+    sources: Sources,
     /// Let the program see the directories that the host opens at run time,
     /// behind the packed ones
     ///
@@ -117,8 +114,12 @@ impl Opts {
                 }
             },
         };
-        let tree = self.tree(packed.as_ref(), &mut warnings)?;
-        warnings.extend(self.within(place));
+        let old = packed
+            .as_ref()
+            .map(|packed| packed.tree(|start, _| Source::Packed { start }))
+            .transpose()?;
+        let tree = self.sources.tree(old, &mut warnings)?;
+        warnings.extend(self.sources.within(place));
         let valid = tree.validate()?;
         let image = write(&valid)?;
         let mounted = program.mount(&image)?;
@@ -181,49 +182,6 @@ impl Opts {
             "pack the original module again, with all its directories",
         )
         .into())
-    }
-
-    /// What was packed before, with the mappings over it.
-    fn tree(
-        &self,
-        packed: Option<&Packed<'_>>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Tree<Source>> {
-        let mut tree = match packed {
-            None => Tree::new(Meta::default()),
-            Some(packed) => Image::open(packed.tables())
-                .map_err(|error| Refusal::DamagedPack(error.to_string()))?
-                .to_tree(|start, _| Source::Packed { start }),
-        };
-        let mappings = &self.mappings.0;
-        if mappings.is_empty() && packed.is_none() {
-            return Err(Hinted::new(
-                "there is nothing to pack",
-                "name a directory with --mapdir GUEST::HOST, as in `--mapdir /::./root`",
-            )
-            .into());
-        }
-        for mapping in mappings {
-            scan(&mut tree, mapping, warnings)?;
-        }
-        preopens(&mut tree, mappings)?;
-        self.furnishing.furnish(&mut tree)?;
-        Ok(tree)
-    }
-
-    /// Warns where an earlier output was packed along with a directory: each
-    /// run would then pack the last one's.
-    fn within(&self, place: &Path) -> Option<String> {
-        let old = place.canonicalize().ok()?;
-        let hosts = self.mappings.0.iter().map(|mapping| &mapping.host);
-        let host = hosts
-            .filter(|host| host.is_dir())
-            .find(|host| host.canonicalize().is_ok_and(|host| old.starts_with(host)))?;
-        let (place, host) = (place.display(), host.display());
-        Some(format!(
-            "{place} lies in the packed directory {host}, so what stood there was packed too; \
-             write the output elsewhere to keep it out"
-        ))
     }
 
     fn bar(&self, len: u64) -> ProgressBar {

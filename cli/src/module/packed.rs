@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use monaka_vfs_core::image::format::VERSION;
+use monaka_vfs_core::image::{Image, Tree};
 use monaka_vfs_core::link::{ABI, MOUNT_HOST_DIRS};
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasmparser::{BinaryReader, DataSectionReader, GlobalSectionReader, MemorySectionReader};
@@ -135,6 +136,13 @@ impl<'a> Packed<'a> {
     /// The image's data area.
     pub(crate) fn data(&self) -> &'a [u8] {
         &self.image[self.record.tables_len as usize..]
+    }
+
+    /// What is packed; `source` is told where in [`data`](Packed::data) a file's
+    /// contents begin, and how many bytes they have.
+    pub(crate) fn tree<S>(&self, source: impl FnMut(u64, u64) -> S) -> Result<Tree<S>, Refusal> {
+        let image = Image::open(self.tables()).map_err(damaged)?;
+        Ok(image.to_tree(source))
     }
 
     /// The module as it was before the image was mounted.

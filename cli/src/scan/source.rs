@@ -28,6 +28,8 @@ pub(crate) enum Source {
         /// Where in the image's data area they begin.
         start: u64,
     },
+    /// The contents themselves.
+    Text(Box<[u8]>),
 }
 
 /// What changes when a file does.
@@ -61,6 +63,7 @@ impl Source {
         match self {
             Source::Host { path, stamp } => copy_host(path, stamp, len, out),
             Source::Packed { start } => copy_packed(packed, *start, len, out),
+            Source::Text(text) => Ok(out.write_all(text)?),
         }
     }
 }

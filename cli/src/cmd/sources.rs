@@ -1,0 +1,68 @@
+//! What is packed: the flags that `pack` shares with all that build an image.
+
+use std::path::Path;
+
+use anyhow::Result;
+use monaka_vfs_core::image::{Meta, Tree};
+
+use super::mappings::Mappings;
+use crate::furnish::Furnishing;
+use crate::mapdir::Origin;
+use crate::report::Hinted;
+use crate::scan::{Scanner, Source, preopens};
+
+/// Sources, and what is done with what they bring.
+#[derive(clap::Args)]
+pub(crate) struct Sources {
+    #[command(flatten)]
+    mappings: Mappings,
+    #[command(flatten)]
+    furnishing: Furnishing,
+}
+
+impl Sources {
+    /// What was packed before, with the mappings over it.
+    pub(crate) fn tree(
+        &self,
+        packed: Option<Tree<Source>>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Tree<Source>> {
+        let mappings = &self.mappings.0;
+        if mappings.is_empty() && packed.is_none() {
+            return Err(Hinted::new(
+                "there is nothing to pack",
+                "name a directory with --mapdir GUEST::HOST, as in `--mapdir /::./root`",
+            )
+            .into());
+        }
+        let mut tree = packed.unwrap_or_else(|| Tree::new(Meta::default()));
+        let mut scanner = Scanner::default();
+        for mapping in mappings {
+            scanner.scan(&mut tree, mapping)?;
+        }
+        warnings.extend(scanner.finish());
+        preopens(&mut tree, mappings)?;
+        self.furnishing.furnish(&mut tree)?;
+        Ok(tree)
+    }
+
+    /// Warns where an earlier output was packed along with a directory: each
+    /// run would then pack the last one's.
+    pub(crate) fn within(&self, place: &Path) -> Option<String> {
+        let old = place.canonicalize().ok()?;
+        let hosts = self.mappings.0.iter().filter_map(|mapping| {
+            let Origin::Host(host) = &mapping.from else {
+                return None;
+            };
+            Some(host).filter(|host| host.is_dir())
+        });
+        let host = hosts
+            .into_iter()
+            .find(|host| host.canonicalize().is_ok_and(|host| old.starts_with(host)))?;
+        let (place, host) = (place.display(), host.display());
+        Some(format!(
+            "{place} lies in the packed directory {host}, so what stood there was packed too; \
+             write the output elsewhere to keep it out"
+        ))
+    }
+}
