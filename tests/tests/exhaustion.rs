@@ -236,6 +236,7 @@ const NEED: &[&str] = &[
     "rename",
     "rename a directory",
     "rename in the same directory",
+    "rename over",
     "symlink",
     "symlink with the longest target",
     "write behind a gap",
@@ -341,6 +342,8 @@ fn memory_may_run_out_at_every_point() {
             let after = seen(&mut guest);
             guest.vfs.check_invariants();
             match outcome {
+                // That a packed link was read is noted where there is memory for it.
+                Ok(()) if *what == "read a link" => {}
                 Ok(()) => assert_eq!(refused, 0, "{what} ignores that memory is out"),
                 Err(errno) => {
                     need.push(*what);

@@ -1,13 +1,16 @@
 //! A directory: its entries in the order they were added, found by name.
 //!
-//! 1. Cookies are a counter, not an index: a program may delete entries while
+//! 1. A packed directory lists its entries from the image until one is added or
+//!    replaced; then they are copied up. Removing one must not need memory, so
+//!    there is a bit for each that says so.
+//! 2. Cookies are a counter, not an index: a program may delete entries while
 //!    it reads the directory (`rm -r` does), and an entry that stays must be
 //!    listed exactly once. So each dentry keeps the cookie it was born with.
-//! 2. A removed dentry leaves a gap in `entries`, so that positions in `index`
-//!    hold; gaps are closed when they outnumber the dentries. Those at the front
-//!    are counted, or a program that always removes the first entry it lists
-//!    would step over all it has removed.
-//! 3. Small directories are searched in line; the index exists only above
+//! 3. A removed dentry leaves a gap, so that positions in `index` hold; gaps are
+//!    closed when they outnumber the dentries. Those at the front are counted,
+//!    or a program that always removes the first entry it lists would step over
+//!    all it has removed.
+//! 4. Small directories are searched in line; the index exists only above
 //!    [`LINEAR`] entries.
 
 use alloc::vec::Vec;
@@ -16,8 +19,10 @@ use core::hash::Hasher;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
+use crate::bits::Bits;
 use crate::bytes::Bytes;
 use crate::errno::{Errno, Result};
+use crate::image::Dirents;
 use crate::inode::Ino;
 use crate::name::Name;
 
@@ -43,14 +48,110 @@ pub struct Directory<'i> {
     pub parent: Ino,
     /// How many of the entries are directories; `st_nlink` is this and 2.
     pub subdirs: u32,
-    /// Ascending cookies.
-    entries: Vec<Dentry<'i>>,
-    /// How many of `entries` are gaps before the first that is none.
+    entries: Entries<'i>,
+    /// How many positions of `entries` are gaps before the first that is none.
     front: usize,
     /// Positions in `entries`; empty while the directory is small.
     index: HashTable<u32>,
     live: u32,
     next_cookie: u64,
+}
+
+/// Dentries and the gaps between them, by position.
+#[derive(Debug)]
+enum Entries<'i> {
+    /// As they stand in the image; the cookies are their positions.
+    Packed {
+        dirents: Dirents<'i>,
+        /// Which are gaps.
+        removed: Bits,
+    },
+    /// Ascending cookies.
+    Own(Vec<Dentry<'i>>),
+}
+
+impl<'i> Entries<'i> {
+    /// How many positions there are.
+    fn len(&self) -> usize {
+        match self {
+            Entries::Packed { dirents, .. } => dirents.len(),
+            Entries::Own(dentries) => dentries.len(),
+        }
+    }
+
+    /// The name at a position; a gap's means nothing.
+    fn name(&self, position: usize) -> &[u8] {
+        match self {
+            Entries::Packed { dirents, .. } => dirents.get(position).name,
+            Entries::Own(dentries) => &dentries[position].name,
+        }
+    }
+
+    /// Where the dentry at a position leads; `None` for a gap.
+    fn ino(&self, position: usize) -> Option<Ino> {
+        match self {
+            Entries::Packed { removed, .. } if removed.get(position as u32) => None,
+            Entries::Packed { dirents, .. } => Ino::new(dirents.get(position).inode + 1),
+            Entries::Own(dentries) => dentries[position].ino,
+        }
+    }
+
+    /// The cookie at a position.
+    fn cookie(&self, position: usize) -> u64 {
+        match self {
+            Entries::Packed { .. } => FIRST_COOKIE + position as u64,
+            Entries::Own(dentries) => dentries[position].cookie,
+        }
+    }
+
+    /// The first position whose cookie is at least `cookie`.
+    fn position(&self, cookie: u64) -> usize {
+        match self {
+            Entries::Packed { dirents, .. } => {
+                let position = cookie.saturating_sub(FIRST_COOKIE);
+                position.min(dirents.len() as u64) as usize
+            }
+            Entries::Own(dentries) => dentries.partition_point(|d| d.cookie < cookie),
+        }
+    }
+
+    /// Makes a gap.
+    fn remove(&mut self, position: usize) {
+        match self {
+            Entries::Packed { removed, .. } => removed.set(position as u32),
+            Entries::Own(dentries) => {
+                dentries[position].ino = None;
+                dentries[position].name = Bytes::Borrowed(&[]);
+            }
+        }
+    }
+
+    /// The dentries, copied up at their positions, with room for `additional`
+    /// more. `NOSPC` when memory is out.
+    fn own(&mut self, additional: usize) -> Result<&mut Vec<Dentry<'i>>> {
+        if let Entries::Packed { dirents, removed } = self {
+            let mut dentries = Vec::new();
+            dentries
+                .try_reserve(dirents.len() + additional)
+                .map_err(|_| Errno::NOSPC)?;
+            for (position, dirent) in (0..).zip(dirents.clone()) {
+                let gone = removed.get(position);
+                dentries.push(Dentry {
+                    name: Bytes::Borrowed(if gone { &[] } else { dirent.name }),
+                    cookie: FIRST_COOKIE + u64::from(position),
+                    ino: Ino::new(dirent.inode + 1).filter(|_| !gone),
+                });
+            }
+            *self = Entries::Own(dentries);
+        }
+        match self {
+            Entries::Own(dentries) => {
+                dentries.try_reserve(additional).map_err(|_| Errno::NOSPC)?;
+                Ok(dentries)
+            }
+            Entries::Packed { .. } => unreachable!("they were copied up"),
+        }
+    }
 }
 
 fn hash(name: &[u8]) -> u64 {
@@ -60,8 +161,8 @@ fn hash(name: &[u8]) -> u64 {
 }
 
 /// The hash of the dentry at `position`, for the index to move it.
-fn rehash<'e>(entries: &'e [Dentry<'_>]) -> impl Fn(&u32) -> u64 + 'e {
-    |&position| hash(&entries[position as usize].name)
+fn rehash<'e>(entries: &'e Entries<'_>) -> impl Fn(&u32) -> u64 + 'e {
+    |&position| hash(entries.name(position as usize))
 }
 
 impl<'i> Directory<'i> {
@@ -70,12 +171,32 @@ impl<'i> Directory<'i> {
         Directory {
             parent,
             subdirs: 0,
-            entries: Vec::new(),
+            entries: Entries::Own(Vec::new()),
             front: 0,
             index: HashTable::new(),
             live: 0,
             next_cookie: FIRST_COOKIE,
         }
+    }
+
+    /// A directory of the image. `NOSPC` when memory is out.
+    pub fn packed(parent: Ino, dirents: Dirents<'i>) -> Result<Directory<'i>> {
+        let len = dirents.len();
+        let removed = Bits::new(len).ok_or(Errno::NOSPC)?;
+        let mut directory = Directory {
+            entries: Entries::Packed { dirents, removed },
+            live: len as u32,
+            next_cookie: FIRST_COOKIE + len as u64,
+            ..Directory::new(parent)
+        };
+        if len > LINEAR {
+            directory
+                .index
+                .try_reserve(len, rehash(&directory.entries))
+                .map_err(|_| Errno::NOSPC)?;
+            directory.rebuild_index();
+        }
+        Ok(directory)
     }
 
     /// How many entries there are, `.` and `..` not counted.
@@ -88,15 +209,14 @@ impl<'i> Directory<'i> {
         self.live == 0
     }
 
-    /// Makes room for `additional` more entries, so that as many [`insert`]s
-    /// cannot fail. `NOSPC` when memory is out.
+    /// Makes room for `additional` more entries, so that as many [`insert`]s and
+    /// any [`replace`] cannot fail. `NOSPC` when memory is out.
     ///
     /// [`insert`]: Directory::insert
+    /// [`replace`]: Directory::replace
     pub fn reserve(&mut self, additional: u32) -> Result<()> {
         let additional = additional as usize;
-        self.entries
-            .try_reserve(additional)
-            .map_err(|_| Errno::NOSPC)?;
+        self.entries.own(additional)?;
         if !self.index.is_empty() || self.live as usize + additional > LINEAR {
             let missing = if self.index.is_empty() {
                 self.live as usize + additional
@@ -114,8 +234,11 @@ impl<'i> Directory<'i> {
     /// been [reserved](Directory::reserve).
     pub fn insert(&mut self, name: Bytes<'i>, ino: Ino) {
         debug_assert!(self.find(&name).is_none());
-        debug_assert!(self.entries.len() < self.entries.capacity());
-        self.entries.push(Dentry {
+        let Entries::Own(dentries) = &mut self.entries else {
+            unreachable!("there is room only among own entries");
+        };
+        debug_assert!(dentries.len() < dentries.capacity());
+        dentries.push(Dentry {
             name,
             cookie: self.next_cookie,
             ino: Some(ino),
@@ -131,13 +254,17 @@ impl<'i> Directory<'i> {
 
     /// The inode that `name` leads to.
     pub fn get(&self, name: Name<'_>) -> Option<Ino> {
-        self.entries[self.find(name.bytes())?].ino
+        self.entries.ino(self.find(name.bytes())?)
     }
 
-    /// Makes an existing `name` lead to `ino`; answers where it led before.
+    /// Makes an existing `name` lead to `ino`; answers where it led before. Room
+    /// has been [reserved](Directory::reserve).
     pub fn replace(&mut self, name: Name<'_>, ino: Ino) -> Option<Ino> {
         let position = self.find(name.bytes())?;
-        self.entries[position].ino.replace(ino)
+        let Entries::Own(dentries) = &mut self.entries else {
+            unreachable!("only own entries can be replaced");
+        };
+        dentries[position].ino.replace(ino)
     }
 
     /// Removes `name`; answers where it led.
@@ -151,12 +278,12 @@ impl<'i> Directory<'i> {
                 entry.remove();
             }
         }
-        let dentry = &mut self.entries[position];
-        let ino = dentry.ino.take();
-        dentry.name = Bytes::Borrowed(&[]);
+        let ino = self.entries.ino(position);
+        self.entries.remove(position);
         self.live -= 1;
-        let gaps = self.entries[self.front..].iter();
-        self.front += gaps.take_while(|d| d.ino.is_none()).count();
+        while self.front < self.entries.len() && self.entries.ino(self.front).is_none() {
+            self.front += 1;
+        }
         self.close_gaps();
         ino
     }
@@ -168,27 +295,30 @@ impl<'i> Directory<'i> {
 
     /// The entries whose cookie is at least `from`: name, inode, own cookie.
     pub fn entries_from(&self, from: u64) -> impl Iterator<Item = (&[u8], Ino, u64)> {
-        let entries = &self.entries[self.front..];
-        let start = entries.partition_point(|d| d.cookie < from);
-        entries[start..]
-            .iter()
-            .filter_map(|d| Some((&*d.name, d.ino?, d.cookie)))
+        let start = self.entries.position(from).max(self.front);
+        (start..self.entries.len()).filter_map(|position| {
+            let ino = self.entries.ino(position)?;
+            Some((
+                self.entries.name(position),
+                ino,
+                self.entries.cookie(position),
+            ))
+        })
     }
 
     fn find(&self, name: &[u8]) -> Option<usize> {
         if self.index.is_empty() {
-            return self
-                .entries
-                .iter()
-                .position(|d| d.ino.is_some() && *d.name == *name);
+            return (self.front..self.entries.len()).find(|&position| {
+                self.entries.name(position) == name && self.entries.ino(position).is_some()
+            });
         }
         self.index
-            .find(hash(name), |&p| *self.entries[p as usize].name == *name)
+            .find(hash(name), |&p| self.entries.name(p as usize) == name)
             .map(|&p| p as usize)
     }
 
     fn index_position(&mut self, position: usize) {
-        let hash = hash(&self.entries[position].name);
+        let hash = hash(self.entries.name(position));
         self.index
             .insert_unique(hash, position as u32, rehash(&self.entries));
     }
@@ -197,7 +327,7 @@ impl<'i> Directory<'i> {
     fn rebuild_index(&mut self) {
         self.index.clear();
         for position in 0..self.entries.len() {
-            if self.entries[position].ino.is_some() {
+            if self.entries.ino(position).is_some() {
                 self.index_position(position);
             }
         }
@@ -208,39 +338,49 @@ impl<'i> Directory<'i> {
         if gaps <= LINEAR || gaps < self.live as usize {
             return;
         }
-        self.entries.retain(|d| d.ino.is_some());
+        match &mut self.entries {
+            // What a storm of files needed goes back to the allocator.
+            entries if self.live == 0 => *entries = Entries::Own(Vec::new()),
+            Entries::Own(dentries) => dentries.retain(|d| d.ino.is_some()),
+            // The image takes no less room for it.
+            Entries::Packed { .. } => return,
+        }
         self.front = 0;
         if self.live as usize > LINEAR {
             self.rebuild_index();
         } else {
             self.index = HashTable::new();
         }
-        if self.live == 0 {
-            // What a storm of files needed goes back to the allocator.
-            self.entries = Vec::new();
-        }
     }
 
     /// Asserts what the module comment promises.
     pub fn check(&self) {
-        let live: Vec<&Dentry<'_>> = self.entries.iter().filter(|d| d.ino.is_some()).collect();
-        assert_eq!(live.len(), self.live as usize, "live entries are counted");
-        let gaps = self.entries.iter().take_while(|d| d.ino.is_none());
+        let positions = 0..self.entries.len();
+        let inos: Vec<Option<Ino>> = positions.map(|p| self.entries.ino(p)).collect();
+        let live = inos.iter().flatten().count();
+        assert_eq!(live, self.live as usize, "live entries are counted");
+        let gaps = inos.iter().take_while(|ino| ino.is_none());
         assert_eq!(self.front, gaps.count(), "gaps at the front are counted");
-        for pair in self.entries.windows(2) {
-            assert!(pair[0].cookie < pair[1].cookie, "cookies ascend");
-        }
+        let mut cookies = (0..inos.len()).map(|p| self.entries.cookie(p));
         assert!(
-            self.entries
-                .last()
-                .is_none_or(|d| d.cookie < self.next_cookie)
+            cookies.clone().is_sorted_by(|one, next| one < next),
+            "cookies ascend"
         );
-        for dentry in &live {
-            let name = Name::new(&dentry.name).expect("names are valid");
-            assert_eq!(self.get(name), dentry.ino, "every name is found");
+        assert!(
+            cookies
+                .next_back()
+                .is_none_or(|last| last < self.next_cookie)
+        );
+        for (position, ino) in inos.iter().enumerate().filter(|(_, ino)| ino.is_some()) {
+            let name = Name::new(self.entries.name(position)).expect("names are valid");
+            assert_eq!(self.get(name), *ino, "every name is found");
+            assert_eq!(
+                self.entries.position(self.entries.cookie(position)),
+                position
+            );
         }
         if !self.index.is_empty() {
-            assert_eq!(self.index.len(), live.len(), "the index holds all entries");
+            assert_eq!(self.index.len(), live, "the index holds all entries");
         }
     }
 }
@@ -312,7 +452,10 @@ mod tests {
             dir.insert(Bytes::copy(&name).unwrap(), ino(9));
             dir.remove(Name::new(&name).unwrap()).unwrap();
         }
-        assert!(dir.entries.capacity() < 64, "{}", dir.entries.capacity());
+        let Entries::Own(dentries) = &dir.entries else {
+            panic!("nothing is packed");
+        };
+        assert!(dentries.capacity() < 64, "{}", dentries.capacity());
         dir.check();
     }
 }

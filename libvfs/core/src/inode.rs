@@ -6,6 +6,7 @@ use crate::bytes::Bytes;
 use crate::data::FileData;
 use crate::device::Device;
 use crate::dir::Directory;
+use crate::image;
 use crate::time::{Marks, Timestamp};
 
 /// An inode's number: stable while the inode lives, reused afterwards.
@@ -26,8 +27,8 @@ impl Ino {
         self.0.get()
     }
 
-    /// Position in the inode table.
-    pub(crate) fn slot(self) -> usize {
+    /// Position among all numbers.
+    pub(crate) fn index(self) -> usize {
         self.0.get() as usize - 1
     }
 }
@@ -69,6 +70,65 @@ pub struct Inode<'i> {
     pub kind: Kind<'i>,
 }
 
+/// What can be seen of an inode, wherever it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'f, 'i> {
+    /// As [`Inode::atim`].
+    pub atim: Timestamp,
+    /// As [`Inode::mtim`].
+    pub mtim: Timestamp,
+    /// As [`Inode::ctim`].
+    pub ctim: Timestamp,
+    /// As [`Inode::nlink`].
+    pub nlink: u32,
+    /// As [`Inode::open`].
+    pub open: u32,
+    /// As [`Inode::marks`].
+    pub marks: Marks,
+    /// As [`Inode::executable`].
+    pub executable: bool,
+    /// As [`Inode::read_only`].
+    pub read_only: bool,
+    /// What it is.
+    pub kind: SeenKind<'f, 'i>,
+}
+
+/// What an inode is, as far as can be seen.
+#[derive(Clone, Copy, Debug)]
+pub enum SeenKind<'f, 'i> {
+    /// A regular file and its size in bytes.
+    Regular(u64),
+    /// A directory.
+    Directory(&'f Directory<'i>),
+    /// A symbolic link and its target.
+    Symlink(&'f [u8]),
+    /// A device.
+    Device(Device),
+}
+
+impl<'i> Seen<'_, 'i> {
+    /// An inode of the image that nothing has changed, which is no directory.
+    pub(crate) fn image(packed: &image::Inode<'i>) -> Seen<'i, 'i> {
+        let mtime = packed.meta.mtime;
+        Seen {
+            atim: mtime,
+            mtim: mtime,
+            ctim: mtime,
+            nlink: 1,
+            open: 0,
+            marks: Marks::default(),
+            executable: packed.meta.executable,
+            read_only: packed.read_only,
+            kind: match packed.kind {
+                image::Kind::Regular { size, .. } => SeenKind::Regular(size),
+                image::Kind::Symlink { target } => SeenKind::Symlink(target),
+                image::Kind::Device(device) => SeenKind::Device(device),
+                image::Kind::Directory => unreachable!("directories have slots"),
+            },
+        }
+    }
+}
+
 impl<'i> Inode<'i> {
     /// An inode that nothing names or holds yet.
     pub fn new(kind: Kind<'i>, now: Timestamp) -> Inode<'i> {
@@ -82,6 +142,26 @@ impl<'i> Inode<'i> {
             executable: false,
             read_only: false,
             kind,
+        }
+    }
+
+    /// What can be seen of it.
+    pub(crate) fn seen(&self) -> Seen<'_, 'i> {
+        Seen {
+            atim: self.atim,
+            mtim: self.mtim,
+            ctim: self.ctim,
+            nlink: self.nlink,
+            open: self.open,
+            marks: self.marks,
+            executable: self.executable,
+            read_only: self.read_only,
+            kind: match &self.kind {
+                Kind::Regular(data) => SeenKind::Regular(data.size()),
+                Kind::Directory(dir) => SeenKind::Directory(dir),
+                Kind::Symlink(target) => SeenKind::Symlink(target),
+                Kind::Device(device) => SeenKind::Device(*device),
+            },
         }
     }
 

@@ -1,18 +1,24 @@
 //! The inodes and what can be done to them, without paths or descriptors.
 //!
+//! Files, links and devices stay in the image until something holds or changes
+//! them: only then do they get a slot, which is memory and may be refused.
+//! Looking at them and removing them needs none. Directories have slots from
+//! the start, and so has what more than one name leads to, whose names are counted.
+//!
 //! Each operation checks everything and reserves all memory first; once it
 //! changes something it cannot fail. "Removed" below means a directory that
 //! was removed while a description held it: it has no entries and takes none.
 
 use alloc::vec::Vec;
 
+use crate::bits::Bits;
 use crate::bytes::Bytes;
 use crate::data::{FileData, Space};
 use crate::device::Device;
 use crate::dir::Directory;
 use crate::errno::{Errno, Result};
 use crate::image::{self, Image};
-use crate::inode::{Ino, Inode, Kind};
+use crate::inode::{Ino, Inode, Kind, Seen, SeenKind};
 use crate::name::Name;
 use crate::time::{Marks, Timestamp};
 
@@ -34,10 +40,33 @@ enum Slot<'i> {
     Free(Option<u32>),
 }
 
+/// Where an inode of the image is by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place(u32);
+
+impl Place {
+    /// In the image: nothing has changed or held it yet. All zeros, which a
+    /// packed module need not store.
+    const IMAGE: Place = Place(0);
+    /// Removed.
+    const GONE: Place = Place(u32::MAX);
+
+    fn of_slot(slot: u32) -> Place {
+        Place(slot + 1)
+    }
+
+    fn slot(self) -> usize {
+        self.0 as usize - 1
+    }
+}
+
 /// All inodes of one file system.
 #[derive(Debug)]
 pub struct Memfs<'i> {
-    /// `Ino` n stands in slot n - 1. The root is slot 0 and never freed.
+    /// The image's inodes: `Ino` n is place n - 1. The root is the first.
+    places: Vec<Place>,
+    /// Inodes that have left the image or were never in it. The latter have the
+    /// numbers behind the image's, by their slots.
     slots: Vec<Slot<'i>>,
     first_free: Option<u32>,
     /// Inodes and their second and further names: how many there are, and how
@@ -45,6 +74,7 @@ pub struct Memfs<'i> {
     used: u32,
     used_max: u32,
     space: Space,
+    tables: Image<'i>,
     /// The image's data, which extents borrow.
     image: &'i [u8],
 }
@@ -53,7 +83,7 @@ impl<'i> Memfs<'i> {
     /// The root directory.
     pub const ROOT: Ino = Ino::new(1).expect("1 is not 0");
 
-    /// Builds the inodes of an image whose file contents are `data`.
+    /// Builds the directories of an image whose file contents are `data`.
     ///
     /// `NOSPC` when memory is out, `INVAL` when `data` is not as long as the
     /// image says.
@@ -66,47 +96,49 @@ impl<'i> Memfs<'i> {
         // Each inode but the root has a name.
         let used = image.dirents_len().saturating_add(1);
         let mut fs = Memfs {
+            places: Vec::new(),
             slots: Vec::new(),
             first_free: None,
             used,
             used_max: used.saturating_add(limits.inodes),
             space: Space::new(limits.bytes),
+            tables: *image,
             image: data,
         };
-        fs.slots
+        fs.places
             .try_reserve_exact(count as usize)
             .map_err(|_| Errno::NOSPC)?;
-        for index in 0..count {
-            let packed = image.inode(index);
-            let kind = match packed.kind {
-                image::Kind::Regular {
-                    stored: Some(_), ..
-                } => return Err(Errno::NOTSUP),
-                image::Kind::Regular { start, size, .. } => {
-                    Kind::Regular(FileData::packed(start as u32, size as u32))
-                }
-                image::Kind::Directory => Kind::Directory(Directory::new(Self::ROOT)),
-                image::Kind::Symlink { target } => Kind::Symlink(Bytes::Borrowed(target)),
-                image::Kind::Device(device) => Kind::Device(device),
-            };
-            let mut inode = Inode::new(kind, packed.meta.mtime);
-            inode.executable = packed.meta.executable;
-            inode.read_only = packed.read_only;
-            fs.slots.push(Slot::Used(inode));
-        }
-        fs.inode_mut(Self::ROOT).nlink = 1;
+        fs.places.resize(count as usize, Place::IMAGE);
+        let mut named = Bits::new(count as usize).ok_or(Errno::NOSPC)?;
         for index in 0..count {
             let (Some(dir), image::Kind::Directory) =
                 (Ino::new(index + 1), image.inode(index).kind)
             else {
                 continue;
             };
-            let dirents = image.dirents(index);
-            fs.directory_mut(dir)?.reserve(dirents.len() as u32)?;
-            for dirent in dirents {
+            // A directory stands behind its parent, which has made it.
+            fs.own(dir)?;
+            let mut subdirs = 0;
+            for dirent in image.dirents(index) {
                 let child = Ino::new(dirent.inode + 1).ok_or(Errno::INVAL)?;
-                fs.insert(dir, Bytes::Borrowed(dirent.name), child)?;
+                match image.inode(dirent.inode).kind {
+                    image::Kind::Directory => {
+                        fs.own(child)?;
+                        fs.directory_mut(child)?.parent = dir;
+                        subdirs += 1;
+                    }
+                    image::Kind::Regular {
+                        stored: Some(_), ..
+                    } => return Err(Errno::NOTSUP),
+                    _ if named.get(dirent.inode) => {
+                        fs.own(child)?;
+                        fs.inode_mut(child).nlink += 1;
+                    }
+                    _ => {}
+                }
+                named.set(dirent.inode);
             }
+            fs.directory_mut(dir)?.subdirs = subdirs;
         }
         Ok(fs)
     }
@@ -126,42 +158,97 @@ impl<'i> Memfs<'i> {
         self.image
     }
 
-    /// The inode of that number, which a dentry or a description holds.
-    pub fn inode(&self, ino: Ino) -> &Inode<'i> {
-        match &self.slots[ino.slot()] {
-            Slot::Used(inode) => inode,
+    /// The slot of an inode that is in none no longer.
+    #[inline]
+    fn slot(&self, ino: Ino) -> Option<usize> {
+        match self.places.get(ino.index()) {
+            None => Some(ino.index() - self.places.len()),
+            Some(&Place::IMAGE) => None,
+            Some(place) => Some(place.slot()),
+        }
+    }
+
+    /// The inode, if it has a slot.
+    #[inline]
+    fn owned(&self, ino: Ino) -> Option<&Inode<'i>> {
+        match &self.slots[self.slot(ino)?] {
+            Slot::Used(inode) => Some(inode),
             Slot::Free(_) => unreachable!("an inode in use was freed"),
         }
     }
 
-    /// As [`Memfs::inode`].
-    pub fn inode_mut(&mut self, ino: Ino) -> &mut Inode<'i> {
-        match &mut self.slots[ino.slot()] {
-            Slot::Used(inode) => inode,
-            Slot::Free(_) => unreachable!("an inode in use was freed"),
+    /// What can be seen of an inode that a dentry or a description holds.
+    // Once, and not in every caller: it is large.
+    #[inline(never)]
+    pub fn inode(&self, ino: Ino) -> Seen<'_, 'i> {
+        match self.owned(ino) {
+            None => Seen::image(&self.tables.inode(ino.index() as u32)),
+            Some(inode) => inode.seen(),
         }
+    }
+
+    /// The inode of that number, which has a [slot](Memfs::own): it is a
+    /// directory, a description holds it, or it was never in the image.
+    pub fn inode_mut(&mut self, ino: Ino) -> &mut Inode<'i> {
+        match self.slot(ino).map(|slot| &mut self.slots[slot]) {
+            Some(Slot::Used(inode)) => inode,
+            _ => unreachable!("an inode without a slot is changed"),
+        }
+    }
+
+    /// Gives `ino` a slot if it has none, so that it can be changed and held.
+    /// `NOSPC` when memory is out.
+    pub fn own(&mut self, ino: Ino) -> Result<()> {
+        if self.slot(ino).is_some() {
+            return Ok(());
+        }
+        self.reserve_slot()?;
+        let index = ino.index() as u32;
+        let packed = self.tables.inode(index);
+        let kind = match packed.kind {
+            image::Kind::Regular {
+                stored: Some(_), ..
+            } => return Err(Errno::NOTSUP),
+            image::Kind::Regular { start, size, .. } => {
+                Kind::Regular(FileData::packed(start as u32, size as u32))
+            }
+            image::Kind::Directory => {
+                Kind::Directory(Directory::packed(Self::ROOT, self.tables.dirents(index))?)
+            }
+            image::Kind::Symlink { target } => Kind::Symlink(Bytes::Borrowed(target)),
+            image::Kind::Device(device) => Kind::Device(device),
+        };
+        let mut inode = Inode::new(kind, packed.meta.mtime);
+        inode.nlink = 1;
+        inode.executable = packed.meta.executable;
+        inode.read_only = packed.read_only;
+        self.places[ino.index()] = Place::of_slot(self.fill_slot(inode));
+        Ok(())
     }
 
     /// The directory `ino`; `NOTDIR` if it is something else.
     pub fn directory(&self, ino: Ino) -> Result<&Directory<'i>> {
-        match &self.inode(ino).kind {
-            Kind::Directory(dir) => Ok(dir),
+        match self.owned(ino).map(|inode| &inode.kind) {
+            Some(Kind::Directory(dir)) => Ok(dir),
             _ => Err(Errno::NOTDIR),
         }
     }
 
     fn directory_mut(&mut self, ino: Ino) -> Result<&mut Directory<'i>> {
-        match &mut self.inode_mut(ino).kind {
-            Kind::Directory(dir) => Ok(dir),
+        match self.slot(ino).map(|slot| &mut self.slots[slot]) {
+            Some(Slot::Used(Inode {
+                kind: Kind::Directory(dir),
+                ..
+            })) => Ok(dir),
             _ => Err(Errno::NOTDIR),
         }
     }
 
     /// The contents of the regular file `ino`. `BADF` if it is something else,
-    /// which no [`File`](crate::fd::File) stands for.
+    /// which no [`File`](crate::fd::File) stands for, or has no [slot](Memfs::own).
     pub fn file(&self, ino: Ino) -> Result<&FileData> {
-        match &self.inode(ino).kind {
-            Kind::Regular(data) => Ok(data),
+        match self.owned(ino).map(|inode| &inode.kind) {
+            Some(Kind::Regular(data)) => Ok(data),
             _ => Err(Errno::BADF),
         }
     }
@@ -169,35 +256,48 @@ impl<'i> Memfs<'i> {
     /// As [`Memfs::file`], with what a change takes of the file system's space
     /// and the timestamps that it marks.
     pub fn file_mut(&mut self, ino: Ino) -> Result<(&mut FileData, &mut Space, &mut Marks)> {
-        match &mut self.slots[ino.slot()] {
-            Slot::Used(Inode {
+        match self.slot(ino).map(|slot| &mut self.slots[slot]) {
+            Some(Slot::Used(Inode {
                 kind: Kind::Regular(data),
                 marks,
                 ..
-            }) => Ok((data, &mut self.space, marks)),
+            })) => Ok((data, &mut self.space, marks)),
             _ => Err(Errno::BADF),
         }
     }
 
     /// The device that `ino` is, if it is one.
     pub fn device(&self, ino: Ino) -> Option<Device> {
-        match self.inode(ino).kind {
-            Kind::Device(device) => Some(device),
-            _ => None,
+        match self.owned(ino).map(|inode| &inode.kind) {
+            Some(Kind::Device(device)) => Some(*device),
+            Some(_) => None,
+            None => match self.inode(ino).kind {
+                SeenKind::Device(device) => Some(device),
+                _ => None,
+            },
         }
     }
 
     /// `ROFS` if what `ino` holds must not change.
     pub fn writable(&self, ino: Ino) -> Result<()> {
-        if self.inode(ino).read_only {
+        if self.is_read_only(ino) {
             return Err(Errno::ROFS);
         }
         Ok(())
     }
 
+    /// Whether the directory `dir` was removed.
+    fn is_removed(&self, dir: Ino) -> bool {
+        self.owned(dir).is_some_and(|inode| inode.nlink == 0)
+    }
+
+    fn is_read_only(&self, ino: Ino) -> bool {
+        self.inode(ino).read_only
+    }
+
     /// Whether `ino` is a directory.
     pub fn is_directory(&self, ino: Ino) -> bool {
-        matches!(self.inode(ino).kind, Kind::Directory(_))
+        self.directory(ino).is_ok()
     }
 
     /// The inode that `name` leads to in `dir`. `NOTDIR`, `NOENT`.
@@ -208,7 +308,7 @@ impl<'i> Memfs<'i> {
     /// `XDEV` if an entry would move between a directory that must not change
     /// and another, `ROFS` if it would within such.
     pub fn both_writable(&self, one: Ino, other: Ino) -> Result<()> {
-        if self.inode(one).read_only != self.inode(other).read_only {
+        if self.is_read_only(one) != self.is_read_only(other) {
             return Err(Errno::XDEV);
         }
         self.writable(one)
@@ -232,16 +332,15 @@ impl<'i> Memfs<'i> {
         new: New<'_>,
         now: Timestamp,
     ) -> Result<Ino> {
-        let name = self.vacant(dir, name)?;
+        self.vacant(dir, name)?;
         self.countable()?;
+        let name = self.room(dir, name)?;
         let kind = match new {
             New::Regular => Kind::Regular(FileData::default()),
             New::Directory => Kind::Directory(Directory::new(dir)),
             New::Symlink(target) => Kind::Symlink(Bytes::copy(target)?),
         };
-        if self.first_free.is_none() {
-            self.slots.try_reserve(1).map_err(|_| Errno::NOSPC)?;
-        }
+        self.reserve_slot()?;
         let ino = self.add_inode(Inode::new(kind, now))?;
         self.insert(dir, name, ino)?;
         self.inode_mut(dir).touch(now);
@@ -254,14 +353,16 @@ impl<'i> Memfs<'i> {
     /// `XDEV`; `ino` is a directory → `PERM`.
     /// Compare fs/namei.c:do_linkat().
     pub fn link(&mut self, ino: Ino, dir: Ino, name: Name<'_>, now: Timestamp) -> Result<()> {
-        let name = self.vacant(dir, name)?;
-        if self.inode(ino).read_only {
+        self.vacant(dir, name)?;
+        if self.is_read_only(ino) {
             return Err(Errno::XDEV);
         }
         if self.is_directory(ino) {
             return Err(Errno::PERM);
         }
         self.countable()?;
+        self.own(ino)?;
+        let name = self.room(dir, name)?;
         self.insert(dir, name, ino)?;
         self.used += 1;
         self.inode_mut(dir).touch(now);
@@ -355,8 +456,10 @@ impl<'i> Memfs<'i> {
         let target = self.directory(new_dir)?.get(new_name);
         match target {
             None => {
-                let name = self.vacant(new_dir, new_name)?;
+                self.vacant(new_dir, new_name)?;
                 self.removable(source)?;
+                self.own(source)?;
+                let name = self.room(new_dir, new_name)?;
                 let new_parent = self.directory_mut(new_dir)?;
                 // Before the old name goes: removing may give back the room.
                 new_parent.insert(name, source);
@@ -378,6 +481,8 @@ impl<'i> Memfs<'i> {
                 if moves_directory && !self.directory(target)?.is_empty() {
                     return Err(Errno::NOTEMPTY);
                 }
+                self.own(source)?;
+                self.directory_mut(new_dir)?.reserve(0)?;
                 self.directory_mut(old_dir)?.remove(old_name);
                 self.directory_mut(new_dir)?.replace(new_name, source);
                 self.drop_name(target, now);
@@ -410,28 +515,36 @@ impl<'i> Memfs<'i> {
         self.free_if_unused(ino);
     }
 
-    /// All inodes in use.
-    pub fn inodes(&self) -> impl Iterator<Item = (Ino, &Inode<'i>)> {
-        (1..)
-            .zip(&self.slots)
-            .filter_map(|(number, slot)| match slot {
-                Slot::Used(inode) => Some((Ino::new(number)?, inode)),
-                Slot::Free(_) => None,
-            })
+    /// All inodes in use, for those who check them.
+    pub fn inodes(&self) -> impl Iterator<Item = (Ino, Seen<'_, 'i>)> {
+        let of_image = |slot: usize| self.places.contains(&Place::of_slot(slot as u32));
+        let image = self.places.iter().enumerate();
+        let image = image.filter(|(_, place)| **place != Place::GONE);
+        let own = self.slots.iter().enumerate();
+        let own =
+            own.filter(move |(slot, inode)| matches!(inode, Slot::Used(_)) && !of_image(*slot));
+        let numbers = image.map(|(index, _)| index);
+        let numbers = numbers.chain(own.map(|(slot, _)| self.places.len() + slot));
+        numbers
+            .filter_map(|index| Ino::new(index as u32 + 1))
+            .map(|ino| (ino, self.inode(ino)))
     }
 
-    /// Checks that `dir` can take `name` and makes room for it; answers the
-    /// name as it will be stored.
-    fn vacant(&mut self, dir: Ino, name: Name<'_>) -> Result<Bytes<'i>> {
-        let removed = self.inode(dir).nlink == 0;
-        let directory = self.directory_mut(dir)?;
-        if removed {
+    /// Checks that `dir` can take `name`.
+    fn vacant(&self, dir: Ino, name: Name<'_>) -> Result<()> {
+        let directory = self.directory(dir)?;
+        if self.is_removed(dir) {
             return Err(Errno::NOENT);
         }
         if directory.get(name).is_some() {
             return Err(Errno::EXIST);
         }
-        self.writable(dir)?;
+        self.writable(dir)
+    }
+
+    /// Makes room for an entry of `dir`; answers the name as it will be stored.
+    /// `NOSPC` when memory is out.
+    fn room(&mut self, dir: Ino, name: Name<'_>) -> Result<Bytes<'i>> {
         self.directory_mut(dir)?.reserve(1)?;
         Bytes::copy(name.bytes())
     }
@@ -447,7 +560,7 @@ impl<'i> Memfs<'i> {
     /// Checks that the entry of a writable directory may go: a read-only one was
     /// made so by its own name, like a mount point. `BUSY`.
     fn removable(&self, ino: Ino) -> Result<()> {
-        if self.inode(ino).read_only {
+        if self.is_read_only(ino) {
             return Err(Errno::BUSY);
         }
         Ok(())
@@ -469,9 +582,17 @@ impl<'i> Memfs<'i> {
         Ok(())
     }
 
-    fn add_inode(&mut self, inode: Inode<'i>) -> Result<Ino> {
-        self.used += 1;
-        let slot = match self.first_free {
+    /// Makes room for one more slot. `NOSPC`.
+    fn reserve_slot(&mut self) -> Result<()> {
+        if self.first_free.is_none() {
+            self.slots.try_reserve(1).map_err(|_| Errno::NOSPC)?;
+        }
+        Ok(())
+    }
+
+    /// Puts `inode` into a slot, for which there is room.
+    fn fill_slot(&mut self, inode: Inode<'i>) -> u32 {
+        match self.first_free {
             Some(slot) => {
                 if let Slot::Free(next) = self.slots[slot as usize] {
                     self.first_free = next;
@@ -483,29 +604,47 @@ impl<'i> Memfs<'i> {
                 self.slots.push(Slot::Used(inode));
                 self.slots.len() as u32 - 1
             }
-        };
-        Ino::new(slot + 1).ok_or(Errno::NOSPC)
+        }
+    }
+
+    fn add_inode(&mut self, inode: Inode<'i>) -> Result<Ino> {
+        self.used += 1;
+        let slot = self.fill_slot(inode);
+        Ino::new(self.places.len() as u32 + slot + 1).ok_or(Errno::NOSPC)
     }
 
     fn drop_name(&mut self, ino: Ino, now: Timestamp) {
-        let inode = self.inode_mut(ino);
-        inode.nlink -= 1;
-        inode.ctim = now;
-        if inode.nlink != 0 {
+        let Some(slot) = self.slot(ino) else {
+            // Its only name, and nothing holds it.
+            self.places[ino.index()] = Place::GONE;
             self.used -= 1;
+            return;
+        };
+        if let Slot::Used(inode) = &mut self.slots[slot] {
+            inode.nlink -= 1;
+            inode.ctim = now;
+            if inode.nlink != 0 {
+                self.used -= 1;
+            }
         }
         self.free_if_unused(ino);
     }
 
     fn free_if_unused(&mut self, ino: Ino) {
-        let inode = self.inode(ino);
+        let Some(slot) = self.slot(ino) else { return };
+        let Slot::Used(inode) = &self.slots[slot] else {
+            return;
+        };
         if inode.nlink == 0 && inode.open == 0 {
             if let Kind::Regular(data) = &inode.kind {
                 self.space.give_back(data.heap_bytes());
             }
             self.used -= 1;
-            self.slots[ino.slot()] = Slot::Free(self.first_free);
-            self.first_free = Some(ino.slot() as u32);
+            self.slots[slot] = Slot::Free(self.first_free);
+            self.first_free = Some(slot as u32);
+            if let Some(place) = self.places.get_mut(ino.index()) {
+                *place = Place::GONE;
+            }
         }
     }
 
@@ -520,7 +659,7 @@ impl<'i> Memfs<'i> {
             }
             let parent = self.directory(dir)?.parent;
             // A removed directory's parent may be gone too.
-            if self.inode(dir).nlink == 0 {
+            if self.is_removed(dir) {
                 return Ok(false);
             }
             dir = parent;

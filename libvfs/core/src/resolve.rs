@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 
 use crate::errno::{Errno, Result};
-use crate::inode::{Ino, Kind};
+use crate::inode::{Ino, SeenKind};
 use crate::memfs::Memfs;
 use crate::name::{Name, NameBuf};
 
@@ -167,7 +167,7 @@ pub fn resolve<'a>(
             }
         };
         if let Some(ino) = ino
-            && let Kind::Symlink(target) = &fs.inode(ino).kind
+            && let SeenKind::Symlink(target) = fs.inode(ino).kind
             && (!is_last || follow.last(slash))
         {
             followed += 1;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use monaka_vfs_core::Errno;
-use monaka_vfs_core::inode::{Ino, Kind};
+use monaka_vfs_core::inode::{Ino, SeenKind};
 use monaka_vfs_core::memfs::Memfs;
 
 /// Index of a [`Node`] in the model.
@@ -345,10 +345,10 @@ impl Model {
                 assert_eq!(known, ino, "names of one file lead to one inode");
                 continue;
             }
-            match (&self.0[id], &fs.inode(ino).kind) {
-                (Node::File, Kind::Regular(_)) => {}
-                (Node::Link(target), Kind::Symlink(real)) => assert_eq!(target[..], real[..]),
-                (Node::Dir(_, entries, _), Kind::Directory(real)) => {
+            match (&self.0[id], fs.inode(ino).kind) {
+                (Node::File, SeenKind::Regular(_)) => {}
+                (Node::Link(target), SeenKind::Symlink(real)) => assert_eq!(target[..], real[..]),
+                (Node::Dir(_, entries, _), SeenKind::Directory(real)) => {
                     assert_eq!(
                         entries.len(),
                         real.len() as usize,

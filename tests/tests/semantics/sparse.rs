@@ -2,19 +2,15 @@
 
 use monaka_tests::native::{ALL, Guest, ROOT, name};
 use monaka_vfs_core::Errno;
-use monaka_vfs_core::inode::Kind;
+use monaka_vfs_core::data::FileData;
 
 use crate::{CREAT, DIRECTORY, READ, packed, with};
 
 /// The bytes that all files have in memory of their own.
 fn heap(g: &Guest) -> u64 {
-    let inodes = g.vfs.fs().inodes();
-    inodes
-        .filter_map(|(_, inode)| match &inode.kind {
-            Kind::Regular(data) => Some(data.heap_bytes()),
-            _ => None,
-        })
-        .sum()
+    let fs = g.vfs.fs();
+    let files = fs.inodes().filter_map(|(ino, _)| fs.file(ino).ok());
+    files.map(FileData::heap_bytes).sum()
 }
 
 #[test]

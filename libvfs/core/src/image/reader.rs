@@ -20,6 +20,7 @@ use super::format::{
     READ_ONLY, REGULAR, ROOT, SYMLINK, Superblock, VERSION, is_name, is_path,
 };
 use super::tree::{Limits, Meta, NodeId, Tree};
+use crate::bits::Bits;
 use crate::device::Device;
 
 /// An image's tables, valid throughout.
@@ -75,6 +76,13 @@ pub struct Dirent<'a> {
     pub name: &'a [u8],
     /// The inode that it names.
     pub inode: u32,
+}
+
+/// The entries of a directory, one after the other or by position.
+#[derive(Clone)]
+pub struct Dirents<'a> {
+    records: &'a [[u8; DirentRecord::SIZE]],
+    names: &'a [u8],
 }
 
 /// A directory that is open when the program starts.
@@ -227,6 +235,18 @@ impl fmt::Display for ImageError {
 
 impl core::error::Error for ImageError {}
 
+impl fmt::Debug for Image<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Dirents<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
 impl<'a> Image<'a> {
     /// Checks the tables of an image, all of them and nothing else.
     pub fn open(tables: &'a [u8]) -> Result<Image<'a>, ImageError> {
@@ -299,7 +319,7 @@ impl<'a> Image<'a> {
         if kind(ROOT) != Some(DIRECTORY) {
             return Err(ImageError::Root);
         }
-        let mut named = Bits::new(self.inodes.len())?;
+        let mut named = Bits::new(self.inodes.len()).ok_or(ImageError::OutOfMemory)?;
         let mut next_dirent = 0;
         for inode in 0..superblock.inodes {
             let record = self.check_inode(inode)?;
@@ -440,8 +460,7 @@ impl<'a> Image<'a> {
 
     /// A piece of the names.
     fn bytes(self, start: u64, len: u32) -> Option<&'a [u8]> {
-        let start = usize::try_from(start).ok()?;
-        self.names.get(start..)?.get(..len as usize)
+        piece(self.names, start, len)
     }
 
     /// How many inodes there are; 0 is the root directory.
@@ -475,7 +494,7 @@ impl<'a> Image<'a> {
                     stored: (record.flags & COMPRESSED != 0).then_some(record.count),
                 },
                 _ => Kind::Symlink {
-                    target: self.checked(record.start, record.count),
+                    target: checked(self.names, record.start, record.count),
                 },
             },
         }
@@ -485,19 +504,16 @@ impl<'a> Image<'a> {
     ///
     /// # Panics
     /// If there is no inode of that number.
-    pub fn dirents(self, directory: u32) -> impl ExactSizeIterator<Item = Dirent<'a>> + Clone {
+    pub fn dirents(self, directory: u32) -> Dirents<'a> {
         let record = InodeRecord::decode(&self.inodes[directory as usize]);
-        let entries = match record.kind {
+        let records = match record.kind {
             DIRECTORY => &self.dirents[record.start as usize..][..record.count as usize],
             _ => &[],
         };
-        entries.iter().map(move |record| {
-            let record = DirentRecord::decode(record);
-            Dirent {
-                name: self.checked(record.name.into(), record.name_len.into()),
-                inode: record.inode,
-            }
-        })
+        Dirents {
+            records,
+            names: self.names,
+        }
     }
 
     /// The preopened directories in the order of their descriptors from 3 on.
@@ -505,7 +521,7 @@ impl<'a> Image<'a> {
         self.preopens.iter().map(move |record| {
             let record = PreopenRecord::decode(record);
             Preopen {
-                name: self.checked(record.name.into(), record.name_len),
+                name: checked(self.names, record.name.into(), record.name_len),
                 inode: record.inode,
             }
         })
@@ -596,14 +612,55 @@ impl<'a> Image<'a> {
         }
         tree
     }
+}
 
-    /// A piece of the names that [`Image::open`] has found to be there.
-    fn checked(self, start: u64, len: u32) -> &'a [u8] {
-        let bytes = self.bytes(start, len);
-        debug_assert!(bytes.is_some());
-        // Not unwrapped: the program would have to carry the panic, for nothing.
-        bytes.unwrap_or_default()
+impl<'a> Dirents<'a> {
+    /// The one at a position.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[inline]
+    pub fn get(&self, position: usize) -> Dirent<'a> {
+        self.dirent(&self.records[position])
     }
+
+    fn dirent(&self, record: &[u8; DirentRecord::SIZE]) -> Dirent<'a> {
+        let record = DirentRecord::decode(record);
+        Dirent {
+            name: checked(self.names, record.name.into(), record.name_len.into()),
+            inode: record.inode,
+        }
+    }
+}
+
+impl<'a> Iterator for Dirents<'a> {
+    type Item = Dirent<'a>;
+
+    fn next(&mut self) -> Option<Dirent<'a>> {
+        let (first, rest) = self.records.split_first()?;
+        self.records = rest;
+        Some(self.dirent(first))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.records.len(), Some(self.records.len()))
+    }
+}
+
+impl ExactSizeIterator for Dirents<'_> {}
+
+/// A piece of the names.
+fn piece(names: &[u8], start: u64, len: u32) -> Option<&[u8]> {
+    let start = usize::try_from(start).ok()?;
+    names.get(start..)?.get(..len as usize)
+}
+
+/// A piece of the names that [`Image::open`] has found to be there.
+fn checked(names: &[u8], start: u64, len: u32) -> &[u8] {
+    let bytes = piece(names, start, len);
+    debug_assert!(bytes.is_some());
+    // Not unwrapped: the program would have to carry the panic, for nothing.
+    bytes.unwrap_or_default()
 }
 
 /// Takes `count` records off the front.
@@ -611,26 +668,4 @@ fn records<const N: usize>(bytes: &[u8], count: u32) -> Option<(&[[u8; N]], &[u8
     let len = usize::try_from(u64::from(count) * N as u64).ok()?;
     let (records, rest) = bytes.split_at_checked(len)?;
     Some((records.as_chunks().0, rest))
-}
-
-/// A bit for each inode.
-struct Bits(Vec<u8>);
-
-impl Bits {
-    fn new(len: usize) -> Result<Bits, ImageError> {
-        let len = len.div_ceil(8);
-        let mut bits = Vec::new();
-        bits.try_reserve_exact(len)
-            .map_err(|_| ImageError::OutOfMemory)?;
-        bits.resize(len, 0);
-        Ok(Bits(bits))
-    }
-
-    fn get(&self, index: u32) -> bool {
-        self.0[index as usize / 8] & 1 << (index % 8) != 0
-    }
-
-    fn set(&mut self, index: u32) {
-        self.0[index as usize / 8] |= 1 << (index % 8);
-    }
 }

@@ -26,7 +26,7 @@ use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, Dir, FdTable};
 use crate::host::Home;
 use crate::image::Image;
-use crate::inode::{Ino, Kind};
+use crate::inode::{Ino, SeenKind};
 use crate::memfs::Memfs;
 use crate::resolve::PATH_MAX;
 use crate::rights::Rights;
@@ -188,9 +188,9 @@ impl<'i> Vfs<'i> {
             match descriptor {
                 Descriptor::Host(_) => {}
                 Descriptor::File(file) => {
-                    let kind = &self.fs.inode(file.ino).kind;
+                    let kind = self.fs.inode(file.ino).kind;
                     assert!(
-                        matches!(kind, Kind::Regular(_) | Kind::Device(_)),
+                        matches!(kind, SeenKind::Regular(_) | SeenKind::Device(_)),
                         "fd {fd} is a file"
                     );
                     assert!(Rights::FILE.contains(file.rights));

@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, Dir, File};
 use crate::host::Home;
-use crate::inode::{Ino, Kind};
+use crate::inode::{Ino, SeenKind};
 use crate::memfs::New;
 use crate::resolve::{Follow, Last, resolve};
 use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fdflags, oflags};
@@ -207,21 +207,25 @@ impl Vfs<'_> {
             }
         }
         let writes = options.rights.contains(Rights::FD_WRITE);
-        match &self.fs.inode(ino).kind {
-            Kind::Symlink(_) if options.directory => Err(Errno::NOTDIR),
-            Kind::Symlink(_) => Err(Errno::LOOP),
-            Kind::Directory(_) => {
+        match self.fs.inode(ino).kind {
+            SeenKind::Symlink(_) if options.directory => Err(Errno::NOTDIR),
+            SeenKind::Symlink(_) => Err(Errno::LOOP),
+            SeenKind::Directory(_) => {
                 if options.create || options.truncate || writes {
                     return Err(Errno::ISDIR);
                 }
                 Ok(Found::Inode(ino))
             }
-            Kind::Regular(_) | Kind::Device(_) if options.directory => Err(Errno::NOTDIR),
-            Kind::Device(_) => Ok(Found::Inode(ino)),
-            Kind::Regular(_) => {
+            SeenKind::Regular(_) | SeenKind::Device(_) if options.directory => Err(Errno::NOTDIR),
+            SeenKind::Device(_) => {
+                self.fs.own(ino)?;
+                Ok(Found::Inode(ino))
+            }
+            SeenKind::Regular(_) => {
                 if writes || options.truncate {
                     self.fs.writable(ino)?;
                 }
+                self.fs.own(ino)?;
                 if options.truncate {
                     let (data, space, _) = self.fs.file_mut(ino)?;
                     data.set_size(space, 0);
@@ -263,7 +267,7 @@ impl Vfs<'_> {
         let answer = match self.fds.get(fd)? {
             Descriptor::Host(host) => return home.fd_fdstat_get(*host, stat),
             Descriptor::File(file) => {
-                let filetype = filetype(&self.fs.inode(file.ino).kind);
+                let filetype = filetype(self.fs.inode(file.ino).kind);
                 abi::fdstat(filetype, file.flags, file.rights, Rights::NONE)
             }
             Descriptor::Dir(dir) => {

@@ -11,7 +11,7 @@ use crate::abi::poll::{CLOCK, EVENT, FD_READ, FD_WRITE, SUBSCRIPTION};
 use crate::errno::{Errno, Result};
 use crate::fd::Descriptor;
 use crate::host::Home;
-use crate::inode::Kind;
+use crate::inode::SeenKind;
 use crate::rights::Rights;
 
 use super::{Vfs, device};
@@ -159,9 +159,9 @@ impl Vfs<'_> {
         if !file.rights.contains(Rights::POLL_FD_READWRITE) {
             return Ok(Source::Ours(Err(Errno::NOTCAPABLE)));
         }
-        let bytes = match &self.fs.inode(file.ino).kind {
-            Kind::Device(device) if event_type == FD_READ => device::readable(*device),
-            Kind::Regular(data) if event_type == FD_READ => data.size().saturating_sub(file.offset),
+        let bytes = match self.fs.inode(file.ino).kind {
+            SeenKind::Device(device) if event_type == FD_READ => device::readable(device),
+            SeenKind::Regular(size) if event_type == FD_READ => size.saturating_sub(file.offset),
             _ => 1,
         };
         Ok(Source::Ours(Ok(bytes)))

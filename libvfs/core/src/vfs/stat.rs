@@ -5,7 +5,7 @@ use crate::data::SIZE_MAX;
 use crate::errno::{Errno, Result};
 use crate::fd::Descriptor;
 use crate::host::Home;
-use crate::inode::{Ino, Kind};
+use crate::inode::{Ino, SeenKind};
 use crate::memfs::Memfs;
 use crate::resolve::{Follow, resolve};
 use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fstflags};
@@ -14,29 +14,29 @@ use crate::time::{Marks, Timestamp};
 use super::Vfs;
 
 /// What an inode is, as the witx says it.
-pub(super) fn filetype(kind: &Kind<'_>) -> Filetype {
+pub(super) fn filetype(kind: SeenKind<'_, '_>) -> Filetype {
     match kind {
-        Kind::Regular(_) => Filetype::Regular,
-        Kind::Directory(_) => Filetype::Directory,
-        Kind::Symlink(_) => Filetype::Symlink,
-        Kind::Device(_) => Filetype::CharacterDevice,
+        SeenKind::Regular(_) => Filetype::Regular,
+        SeenKind::Directory(_) => Filetype::Directory,
+        SeenKind::Symlink(_) => Filetype::Symlink,
+        SeenKind::Device(_) => Filetype::CharacterDevice,
     }
 }
 
 /// The attributes of an inode whose timestamps are up to date.
 fn filestat(fs: &Memfs<'_>, ino: Ino) -> Filestat {
     let inode = fs.inode(ino);
-    let (nlink, size) = match &inode.kind {
-        Kind::Regular(data) => (inode.nlink, data.size()),
+    let (nlink, size) = match inode.kind {
+        SeenKind::Regular(size) => (inode.nlink, size),
         // As Linux counts: its name, its `.`, and the `..` of each child.
-        Kind::Directory(_) if inode.nlink == 0 => (0, 0),
-        Kind::Directory(dir) => (2 + dir.subdirs, 0),
-        Kind::Symlink(target) => (inode.nlink, target.len() as u64),
-        Kind::Device(_) => (inode.nlink, 0),
+        SeenKind::Directory(_) if inode.nlink == 0 => (0, 0),
+        SeenKind::Directory(dir) => (2 + dir.subdirs, 0),
+        SeenKind::Symlink(target) => (inode.nlink, target.len() as u64),
+        SeenKind::Device(_) => (inode.nlink, 0),
     };
     Filestat {
         ino: u64::from(ino.number()),
-        filetype: filetype(&inode.kind),
+        filetype: filetype(inode.kind),
         nlink: u64::from(nlink),
         size,
         atim: inode.atim,
@@ -82,6 +82,7 @@ impl Vfs<'_> {
         if !matches!((&set.atim, &set.mtim), (SetTime::Keep, SetTime::Keep)) {
             self.fs.writable(ino)?;
         }
+        self.fs.own(ino)?;
         let now = home.now();
         let inode = self.fs.inode_mut(ino);
         inode.settle(now);
