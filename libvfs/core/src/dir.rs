@@ -388,6 +388,7 @@ impl<'i> Directory<'i> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::{Image, Meta, NodeId, Tree, write};
     use alloc::format;
 
     fn ino(n: u32) -> Ino {
@@ -440,6 +441,78 @@ mod tests {
         }
         assert_eq!(seen, (1..=count).map(ino).collect::<Vec<_>>());
         assert!(dir.is_empty());
+    }
+
+    /// Runs `test` on a packed directory of `n` files.
+    fn with_packed(n: u32, test: impl FnOnce(Directory<'_>)) {
+        let mut tree = Tree::new(Meta::default());
+        for i in 0..n {
+            let name = format!("n{i:04}");
+            let added = tree.add_file(NodeId::ROOT, name.as_bytes(), Meta::default(), 0, ());
+            added.unwrap();
+        }
+        tree.add_preopen(b"/", NodeId::ROOT).unwrap();
+        let valid = tree.validate().unwrap();
+        let tables = write(&valid).unwrap().tables;
+        let image = Image::open(&tables).unwrap();
+        let directory = Directory::packed(ino(1), image.dirents(0)).unwrap();
+        directory.check();
+        test(directory);
+    }
+
+    #[test]
+    fn a_packed_directory_is_changed_like_any_other() {
+        for n in [1, 8, 9, 100] {
+            with_packed(n, |mut dir| {
+                assert_eq!(dir.len(), n);
+                let name = |i: u32| format!("n{i:04}").into_bytes();
+                let (first, last) = (name(0), name(n - 1));
+                let [first, last] = [&first, &last].map(|name| Name::new(name).unwrap());
+                let last_cookie = dir.entries_from(0).last().unwrap().2;
+                dir.reserve(1).unwrap();
+                dir.check();
+                assert_eq!(dir.replace(last, ino(7000)), Some(ino(n + 1)));
+                assert_eq!(dir.entries_from(0).last().unwrap().2, last_cookie);
+                dir.insert(Bytes::Borrowed(b"new"), ino(8000));
+                dir.check();
+                let new = dir.entries_from(last_cookie + 1).next().unwrap();
+                assert_eq!((new.0, new.1), (&b"new"[..], ino(8000)));
+                if n > 1 {
+                    assert_eq!(dir.remove(first), Some(ino(2)));
+                    assert_eq!(dir.get(first), None);
+                }
+                assert_eq!(dir.remove(last), Some(ino(7000)));
+                dir.check();
+                assert_eq!(dir.len(), (n + 1).saturating_sub(2).max(1));
+            });
+        }
+    }
+
+    #[test]
+    fn a_packed_directory_is_emptied_while_it_is_read() {
+        for n in [7, 9, 300] {
+            with_packed(n, |mut dir| {
+                let mut cookie = 0;
+                let mut seen = 0;
+                loop {
+                    let next = dir.entries_from(cookie).next();
+                    let Some((name, own)) = next.map(|(name, _, own)| (name.to_vec(), own)) else {
+                        break;
+                    };
+                    cookie = own + 1;
+                    dir.remove(Name::new(&name).unwrap()).unwrap();
+                    dir.check();
+                    seen += 1;
+                    if seen == n / 2 {
+                        // What was removed stays so where the rest is copied up.
+                        dir.reserve(0).unwrap();
+                        dir.check();
+                    }
+                }
+                assert_eq!(seen, n);
+                assert!(dir.is_empty());
+            });
+        }
     }
 
     #[test]
