@@ -3,6 +3,7 @@
 #[cfg(feature = "engine")]
 pub mod blob;
 pub mod calls;
+pub mod compressed;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod fuzz;

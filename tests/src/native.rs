@@ -11,6 +11,7 @@ use monaka_vfs_core::time::Timestamp;
 use monaka_vfs_core::{Errno, Vfs, for_each_hook};
 
 use crate::calls::{Calls, Memory};
+use crate::compressed;
 
 /// Every right.
 pub const ALL: u64 = u64::MAX;
@@ -183,8 +184,12 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// The image of `tree`.
+    /// The image of `tree`, compressed where that is [wanted](compressed::wanted).
     pub fn new(tree: Tree<Vec<u8>>) -> Packed {
+        let tree = match compressed::wanted() {
+            true => compressed::compressed(tree),
+            false => tree,
+        };
         let valid = tree.validate().unwrap();
         let written = write(&valid).unwrap();
         let mut data = vec![0; written.data_len as usize];

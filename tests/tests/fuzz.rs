@@ -26,6 +26,11 @@ fn calls() {
 }
 
 #[test]
+fn frames() {
+    replay("frames", fuzz::frames);
+}
+
+#[test]
 fn image() {
     replay("image", fuzz::image);
 }

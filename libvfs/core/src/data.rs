@@ -5,7 +5,8 @@
 //!
 //! 1. An `Image` extent borrows the packed image and may be of any length. A
 //!    write never changes the image: it copies up the part of the extent that
-//!    lies in the chunk it writes to.
+//!    lies in the chunk it writes to. A `Frames` extent is the same of a compressed
+//!    file. It begins at a multiple of [`CHUNK`], so a chunk is a frame.
 //! 2. A `Heap` extent never crosses a multiple of [`CHUNK`], so growing one
 //!    moves at most a chunk, and freeing returns memory chunk by chunk.
 //! 3. In the middle of a file heap extents are rounded to [`BLOCK`]s, or many
@@ -19,10 +20,14 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use crate::errno::{Errno, Result};
+use crate::frames::{Cache, Frames};
+use crate::image::format::FRAME;
 use crate::memory::{GuestMemory, Region};
 
 /// Heap extents do not cross multiples of this many bytes.
 pub const CHUNK: u64 = 64 * 1024;
+
+const _: () = assert!(CHUNK == FRAME);
 
 /// Heap extents begin and end at multiples of this many bytes, where they do
 /// not touch another extent or the end of the file.
@@ -33,6 +38,40 @@ pub const SIZE_MAX: u64 = i64::MAX as u64;
 
 /// More than this cannot be allocated in a 32-bit memory, so nobody tries.
 const ALLOCATE_MAX: u64 = 1 << 32;
+
+/// What was packed, as files read it: the image's data, and the compressed files'
+/// contents that were decoded last.
+#[derive(Debug)]
+pub struct Backing<'i> {
+    data: &'i [u8],
+    cache: Cache,
+}
+
+impl<'i> Backing<'i> {
+    /// The image's data.
+    pub fn new(data: &'i [u8]) -> Backing<'i> {
+        Backing {
+            data,
+            cache: Cache::new(),
+        }
+    }
+
+    /// Takes what reading compressed files needs, if it was not done yet. `NOTSUP`
+    /// without a decoder, `NOSPC` when memory is out.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.cache.prepare()
+    }
+
+    /// The image's data.
+    pub fn data(&self) -> &'i [u8] {
+        self.data
+    }
+
+    /// A part of a compressed file. `IO` if it cannot be decoded.
+    pub fn decoded(&mut self, part: Part) -> Result<&[u8]> {
+        self.cache.bytes(self.data, part)
+    }
+}
 
 /// How many bytes all files' heap extents take together, and may.
 #[derive(Debug)]
@@ -83,6 +122,12 @@ enum Content {
         at: u32,
         len: u32,
     },
+    /// `len` bytes from the first one of the frame on that belongs to the extent's
+    /// first chunk.
+    Frames {
+        frames: Frames,
+        len: u32,
+    },
     Heap(Vec<u8>),
 }
 
@@ -95,7 +140,7 @@ struct Extent {
 impl Extent {
     fn len(&self) -> u64 {
         match &self.content {
-            Content::Image { len, .. } => u64::from(*len),
+            Content::Image { len, .. } | Content::Frames { len, .. } => u64::from(*len),
             Content::Heap(bytes) => bytes.len() as u64,
         }
     }
@@ -107,7 +152,7 @@ impl Extent {
     /// Length if it is a heap extent, else 0.
     fn heap_len(&self) -> u64 {
         match &self.content {
-            Content::Image { .. } => 0,
+            Content::Image { .. } | Content::Frames { .. } => 0,
             Content::Heap(bytes) => bytes.len() as u64,
         }
     }
@@ -116,7 +161,7 @@ impl Extent {
     fn truncate(&mut self, end: u64) {
         let keep = end - self.start;
         match &mut self.content {
-            Content::Image { len, .. } => *len = keep as u32,
+            Content::Image { len, .. } | Content::Frames { len, .. } => *len = keep as u32,
             Content::Heap(bytes) => bytes.truncate(keep as usize),
         }
     }
@@ -127,8 +172,23 @@ impl Extent {
 pub enum Piece<'a> {
     /// Stored bytes.
     Bytes(&'a [u8]),
+    /// Compressed bytes, which [`Backing::decoded`] answers.
+    Frame(Part),
     /// So many zeros.
     Hole(u64),
+}
+
+/// A part of a chunk of a compressed file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The file's frames.
+    pub frames: Frames,
+    /// Which of them.
+    pub index: u32,
+    /// Where it begins in the chunk.
+    pub from: u32,
+    /// Where it ends there.
+    pub to: u32,
 }
 
 /// Size and extents of a regular file.
@@ -154,6 +214,21 @@ impl FileData {
         }
     }
 
+    /// A file whose contents are `len` bytes in frames, of which there is a table at
+    /// `table` of the image's data. `NOTSUP` without a decoder.
+    pub fn compressed(table: u32, len: u32) -> Result<FileData> {
+        let frames = Frames::at(table)?;
+        let mut extents = SmallVec::new();
+        extents.push(Extent {
+            start: 0,
+            content: Content::Frames { frames, len },
+        });
+        Ok(FileData {
+            size: u64::from(len),
+            extents,
+        })
+    }
+
     /// Size in bytes.
     pub fn size(&self) -> u64 {
         self.size
@@ -165,7 +240,8 @@ impl FileData {
         self.extents.iter().map(Extent::heap_len).sum()
     }
 
-    /// What lies in `offset..offset + len`, cut at the end of the file.
+    /// What lies in `offset..offset + len`, cut at the end of the file; `image` is
+    /// [`Backing::data`].
     pub fn pieces<'a>(&'a self, image: &'a [u8], offset: u64, len: u64) -> Pieces<'a> {
         let end = offset.saturating_add(len).min(self.size);
         Pieces {
@@ -185,7 +261,7 @@ impl FileData {
     /// on a full disk; `NOSPC` when that is nothing.
     pub fn write(
         &mut self,
-        image: &[u8],
+        backing: &mut Backing<'_>,
         space: &mut Space,
         memory: &impl GuestMemory,
         mut from: Region,
@@ -203,7 +279,7 @@ impl FileData {
             let step = if space.left() < CHUNK { BLOCK } else { CHUNK };
             let room = step - offset % step;
             let (part, _) = from.split(room as u32);
-            match self.write_in_chunk(image, space, memory, part, offset) {
+            match self.write_in_chunk(backing, space, memory, part, offset) {
                 Ok(len) => {
                     offset += u64::from(len);
                     from = from.split(len).1;
@@ -247,7 +323,7 @@ impl FileData {
     /// filled. The caller checks that the end is not past [`SIZE_MAX`].
     pub fn allocate(
         &mut self,
-        image: &[u8],
+        backing: &mut Backing<'_>,
         space: &mut Space,
         offset: u64,
         len: u64,
@@ -259,7 +335,7 @@ impl FileData {
         let mut at = offset;
         while at < end {
             let chunk_end = (at - at % CHUNK + CHUNK).min(end);
-            if let Err(errno) = self.cover(image, space, at, chunk_end) {
+            if let Err(errno) = self.cover(backing, space, at, chunk_end) {
                 self.cut(space, self.size);
                 return Err(errno);
             }
@@ -301,7 +377,7 @@ impl FileData {
     /// what lies in it may need nothing.
     fn write_in_chunk(
         &mut self,
-        image: &[u8],
+        backing: &mut Backing<'_>,
         space: &mut Space,
         memory: &impl GuestMemory,
         mut from: Region,
@@ -344,7 +420,7 @@ impl FileData {
             self.size = end;
             return Ok(from.len());
         }
-        let (extent_start, bytes) = self.cover(image, space, offset, end)?;
+        let (extent_start, bytes) = self.cover(backing, space, offset, end)?;
         let at = (offset - extent_start) as usize;
         memory.read(from, &mut bytes[at..at + from.len() as usize]);
         self.size = self.size.max(end);
@@ -362,7 +438,7 @@ impl FileData {
     /// chunk, and answers its start and bytes. The size is the caller's to set.
     fn cover(
         &mut self,
-        image: &[u8],
+        backing: &mut Backing<'_>,
         space: &mut Space,
         start: u64,
         end: u64,
@@ -374,14 +450,14 @@ impl FileData {
         let at = if covered {
             first
         } else {
-            self.gather(image, space, first, start, end)?
+            self.gather(backing, space, first, start, end)?
         };
         let extent = &mut self.extents[at];
         let at = extent.start;
         match &mut extent.content {
             Content::Heap(bytes) => Ok((at, bytes)),
             // `gather` answers the index of a heap extent.
-            Content::Image { .. } => Err(Errno::IO),
+            Content::Image { .. } | Content::Frames { .. } => Err(Errno::IO),
         }
     }
 
@@ -390,7 +466,7 @@ impl FileData {
     /// outside the chunk stay borrowed.
     fn gather(
         &mut self,
-        image: &[u8],
+        backing: &mut Backing<'_>,
         space: &mut Space,
         first: usize,
         start: u64,
@@ -424,18 +500,20 @@ impl FileData {
         let mut bytes = Vec::new();
         reserve(&mut bytes, len)?;
         self.extents.try_reserve(2).map_err(|_| Errno::NOSPC)?;
+        let image = backing.data();
         for piece in Pieces::over(&self.extents[first..last], image, new_start, new_end) {
             match piece {
                 Piece::Bytes(old) => bytes.extend_from_slice(old),
+                Piece::Frame(part) => bytes.extend_from_slice(backing.decoded(part)?),
                 Piece::Hole(n) => bytes.resize(bytes.len() + n as usize, 0),
             }
         }
         let left = self.extents[first..last]
             .first()
-            .and_then(|e| image_part(e, e.start, new_start));
+            .and_then(|e| packed_part(e, e.start, new_start));
         let right = self.extents[first..last]
             .last()
-            .and_then(|e| image_part(e, new_end, e.end()));
+            .and_then(|e| packed_part(e, new_end, e.end()));
         self.extents.drain(first..last);
         space.take(growth);
         let mut at = first;
@@ -467,6 +545,9 @@ impl FileData {
                 Content::Image { at, len } => {
                     assert!(u64::from(*at) + u64::from(*len) <= image_len);
                 }
+                Content::Frames { .. } => {
+                    assert_eq!(extent.start % CHUNK, 0, "begins with a frame");
+                }
                 Content::Heap(_) => {
                     assert_eq!(extent.start / CHUNK, (end - 1) / CHUNK, "in one chunk");
                 }
@@ -476,20 +557,24 @@ impl FileData {
     }
 }
 
-/// The part of an image extent that lies in `from..to`, if there is any.
-fn image_part(extent: &Extent, from: u64, to: u64) -> Option<Extent> {
-    let Content::Image { at, .. } = extent.content else {
-        return None;
-    };
+/// The part of a packed extent that lies in `from..to`, if there is any; that of
+/// frames has to begin at a chunk.
+fn packed_part(extent: &Extent, from: u64, to: u64) -> Option<Extent> {
     let start = from.max(extent.start);
     let end = to.min(extent.end());
-    (start < end).then(|| Extent {
-        start,
-        content: Content::Image {
+    if start >= end {
+        return None;
+    }
+    let len = (end - start) as u32;
+    let content = match extent.content {
+        Content::Image { at, .. } => Content::Image {
             at: at + (start - extent.start) as u32,
-            len: (end - start) as u32,
+            len,
         },
-    })
+        Content::Frames { frames, .. } => Content::Frames { frames, len },
+        Content::Heap(_) => return None,
+    };
+    Some(Extent { start, content })
 }
 
 /// Room for `additional` bytes more: doubling, so that appending byte by byte
@@ -512,7 +597,7 @@ pub struct Pieces<'a> {
     image: &'a [u8],
     at: u64,
     end: u64,
-    /// The stored bytes behind a hole that was just answered.
+    /// The extent behind a hole, or that a frame was of, that was just answered.
     pending: Option<&'a Extent>,
 }
 
@@ -552,6 +637,21 @@ impl<'a> Iterator for Pieces<'a> {
             Content::Image { at, len } => {
                 let at = *at as usize;
                 self.image.get(at..at + *len as usize).unwrap_or(&[])
+            }
+            Content::Frames { frames, .. } => {
+                let (index, from) = (self.at / CHUNK, self.at % CHUNK);
+                let end = extent.end().min(self.end);
+                let to = CHUNK.min(end - index * CHUNK);
+                self.at += to - from;
+                if self.at < end {
+                    self.pending = Some(extent);
+                }
+                return Some(Piece::Frame(Part {
+                    frames: *frames,
+                    index: index as u32,
+                    from: from as u32,
+                    to: to as u32,
+                }));
             }
             Content::Heap(bytes) => bytes,
         };

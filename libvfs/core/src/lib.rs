@@ -6,7 +6,7 @@
 //! natively under tests.
 //!
 //! Who uses whom, never the other way round:
-//! `vfs → {abi, fd, rights, host} → memfs → resolve → {dir, data, inode} →
+//! `vfs → {abi, fd, rights, host} → memfs → resolve → {dir, data, frames, inode} →
 //! {name, bytes, time, device, memory, errno}`. Only [`resolve`] splits paths, only
 //! [`errno`] knows numbers, only [`abi`] knows layouts.
 #![no_std]
@@ -25,6 +25,11 @@ pub mod device;
 pub mod dir;
 pub mod errno;
 pub mod fd;
+#[cfg(feature = "zstd")]
+pub mod frames;
+#[cfg(not(feature = "zstd"))]
+#[path = "no_frames.rs"]
+pub mod frames;
 pub mod host;
 pub mod image;
 pub mod inode;

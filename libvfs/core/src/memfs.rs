@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use crate::bits::Bits;
 use crate::bytes::Bytes;
-use crate::data::{FileData, Space};
+use crate::data::{Backing, FileData, Space};
 use crate::device::Device;
 use crate::dir::Directory;
 use crate::errno::{Errno, Result};
@@ -75,8 +75,21 @@ pub struct Memfs<'i> {
     used_max: u32,
     space: Space,
     tables: Image<'i>,
-    /// The image's data, which extents borrow.
-    image: &'i [u8],
+    /// What extents borrow.
+    backing: Backing<'i>,
+}
+
+/// A regular file to be read or changed, and what that takes.
+#[derive(Debug)]
+pub struct Open<'a, 'i> {
+    /// Its contents.
+    pub data: &'a mut FileData,
+    /// What they borrow.
+    pub backing: &'a mut Backing<'i>,
+    /// What the files may take of the memory.
+    pub space: &'a mut Space,
+    /// Its timestamps that are due.
+    pub marks: &'a mut Marks,
 }
 
 impl<'i> Memfs<'i> {
@@ -86,7 +99,7 @@ impl<'i> Memfs<'i> {
     /// Builds the directories of an image whose file contents are `data`.
     ///
     /// `NOSPC` when memory is out, `INVAL` when `data` is not as long as the
-    /// image says.
+    /// image says, `NOTSUP` when files are compressed and there is no decoder.
     pub fn mount(image: &Image<'i>, data: &'i [u8]) -> Result<Memfs<'i>> {
         if data.len() as u64 != image.data_len() || u32::try_from(data.len()).is_err() {
             return Err(Errno::INVAL);
@@ -103,7 +116,7 @@ impl<'i> Memfs<'i> {
             used_max: used.saturating_add(limits.inodes),
             space: Space::new(limits.bytes),
             tables: *image,
-            image: data,
+            backing: Backing::new(data),
         };
         fs.places
             .try_reserve_exact(count as usize)
@@ -121,15 +134,19 @@ impl<'i> Memfs<'i> {
             let mut subdirs = 0;
             for dirent in image.dirents(index) {
                 let child = Ino::new(dirent.inode + 1).ok_or(Errno::INVAL)?;
-                match image.inode(dirent.inode).kind {
+                let kind = image.inode(dirent.inode).kind;
+                if let image::Kind::Regular {
+                    stored: Some(_), ..
+                } = kind
+                {
+                    fs.backing.prepare()?;
+                }
+                match kind {
                     image::Kind::Directory => {
                         fs.own(child)?;
                         fs.directory_mut(child)?.parent = dir;
                         subdirs += 1;
                     }
-                    image::Kind::Regular {
-                        stored: Some(_), ..
-                    } => return Err(Errno::NOTSUP),
                     _ if named.get(dirent.inode) => {
                         fs.own(child)?;
                         fs.inode_mut(child).nlink += 1;
@@ -155,7 +172,7 @@ impl<'i> Memfs<'i> {
 
     /// The image's data.
     pub fn image(&self) -> &'i [u8] {
-        self.image
+        self.backing.data()
     }
 
     /// The slot of an inode that is in none no longer.
@@ -207,11 +224,13 @@ impl<'i> Memfs<'i> {
         let packed = self.tables.inode(index);
         let kind = match packed.kind {
             image::Kind::Regular {
-                stored: Some(_), ..
-            } => return Err(Errno::NOTSUP),
-            image::Kind::Regular { start, size, .. } => {
-                Kind::Regular(FileData::packed(start as u32, size as u32))
-            }
+                start,
+                size,
+                stored,
+            } => Kind::Regular(match stored {
+                None => FileData::packed(start as u32, size as u32),
+                Some(_) => FileData::compressed(start as u32, size as u32)?,
+            }),
             image::Kind::Directory => {
                 Kind::Directory(Directory::packed(Self::ROOT, self.tables.dirents(index))?)
             }
@@ -253,15 +272,19 @@ impl<'i> Memfs<'i> {
         }
     }
 
-    /// As [`Memfs::file`], with what a change takes of the file system's space
-    /// and the timestamps that it marks.
-    pub fn file_mut(&mut self, ino: Ino) -> Result<(&mut FileData, &mut Space, &mut Marks)> {
+    /// As [`Memfs::file`], with what reading and changing it takes.
+    pub fn file_mut(&mut self, ino: Ino) -> Result<Open<'_, 'i>> {
         match self.slot(ino).map(|slot| &mut self.slots[slot]) {
             Some(Slot::Used(Inode {
                 kind: Kind::Regular(data),
                 marks,
                 ..
-            })) => Ok((data, &mut self.space, marks)),
+            })) => Ok(Open {
+                data,
+                backing: &mut self.backing,
+                space: &mut self.space,
+                marks,
+            }),
             _ => Err(Errno::BADF),
         }
     }

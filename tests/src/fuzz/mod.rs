@@ -1,6 +1,7 @@
 //! What the fuzzers do with their bytes. The same functions replay what they
 //! found as ordinary tests.
 
+mod frames;
 mod model;
 mod paths;
 mod roundtrip;
@@ -11,6 +12,7 @@ use monaka_vfs_core::image::{Limits, NodeId};
 use monaka_vfs_core::witx::Hook;
 use monaka_vfs_core::{Errno, for_each_hook};
 
+pub use self::frames::frames;
 pub use self::paths::paths;
 pub use self::roundtrip::{image, roundtrip};
 

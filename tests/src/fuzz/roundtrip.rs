@@ -323,6 +323,7 @@ fn same(tree: &Tree<Vec<u8>>, fs: &Memfs<'_>, node: NodeId, ino: Ino) {
             for piece in data.pieces(fs.image(), 0, u64::MAX) {
                 match piece {
                     Piece::Bytes(stored) => bytes.extend_from_slice(stored),
+                    Piece::Frame(part) => panic!("{part:?} of a file that was not compressed"),
                     Piece::Hole(len) => panic!("a packed file has a hole of {len} bytes"),
                 }
             }

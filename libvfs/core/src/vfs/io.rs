@@ -5,7 +5,7 @@ use crate::data::{Piece, SIZE_MAX};
 use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, File};
 use crate::host::Home;
-use crate::memfs::Memfs;
+use crate::memfs::{Memfs, Open};
 use crate::rights::{Rights, fdflags};
 use crate::time::Marks;
 
@@ -22,16 +22,31 @@ fn read_at(
     if let Some(device) = fs.device(file.ino) {
         return device::read(device, home, iovs);
     }
-    let image = fs.image();
-    let (data, _, marks) = fs.file_mut(file.ino)?;
+    let Open {
+        data,
+        backing,
+        marks,
+        ..
+    } = fs.file_mut(file.ino)?;
     if iovs.left() != 0 {
         marks.add(Marks::ATIM);
     }
     let mut total = 0;
     while let Some(mut to) = iovs.next(home) {
-        for piece in data.pieces(image, offset, u64::from(to.len())) {
+        for piece in data.pieces(backing.data(), offset, u64::from(to.len())) {
             let (head, tail) = match piece {
                 Piece::Bytes(bytes) => {
+                    let (head, tail) = to.split(bytes.len() as u32);
+                    home.write(head, bytes);
+                    (head, tail)
+                }
+                Piece::Frame(part) => {
+                    let bytes = match backing.decoded(part) {
+                        Ok(bytes) => bytes,
+                        // What was read up to there is answered.
+                        Err(_) if total != 0 => return Ok(total),
+                        Err(errno) => return Err(errno),
+                    };
                     let (head, tail) = to.split(bytes.len() as u32);
                     home.write(head, bytes);
                     (head, tail)
@@ -64,11 +79,15 @@ fn write_at(
     if let Some(device) = fs.device(file.ino) {
         return device::write(device, iovs);
     }
-    let image = fs.image();
-    let (data, space, marks) = fs.file_mut(file.ino)?;
+    let Open {
+        data,
+        backing,
+        space,
+        marks,
+    } = fs.file_mut(file.ino)?;
     let mut total = 0;
     while let Some(from) = iovs.next(home) {
-        match data.write(image, space, home, from, offset) {
+        match data.write(backing, space, home, from, offset) {
             Ok(len) => {
                 total += len;
                 offset += u64::from(len);
@@ -245,9 +264,13 @@ impl Vfs<'_> {
             Descriptor::File(file) if self.fs.device(file.ino).is_some() => Err(Errno::NODEV),
             Descriptor::File(_) if offset + len > SIZE_MAX => Err(Errno::FBIG),
             Descriptor::File(file) => {
-                let image = self.fs.image();
-                let (data, space, marks) = self.fs.file_mut(file.ino)?;
-                data.allocate(image, space, offset, len)?;
+                let Open {
+                    data,
+                    backing,
+                    space,
+                    marks,
+                } = self.fs.file_mut(file.ino)?;
+                data.allocate(backing, space, offset, len)?;
                 marks.add(Marks::MTIM);
                 Ok(())
             }

@@ -227,8 +227,8 @@ impl Vfs<'_> {
                 }
                 self.fs.own(ino)?;
                 if options.truncate {
-                    let (data, space, _) = self.fs.file_mut(ino)?;
-                    data.set_size(space, 0);
+                    let open = self.fs.file_mut(ino)?;
+                    open.data.set_size(open.space, 0);
                     self.fs.inode_mut(ino).touch(home.now());
                 }
                 Ok(Found::Inode(ino))

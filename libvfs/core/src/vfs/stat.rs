@@ -159,9 +159,9 @@ impl Vfs<'_> {
                 Err(Errno::INVAL)
             }
             Descriptor::File(file) => {
-                let (data, space, marks) = self.fs.file_mut(file.ino).map_err(|_| Errno::INVAL)?;
-                data.set_size(space, size);
-                marks.add(Marks::MTIM);
+                let open = self.fs.file_mut(file.ino).map_err(|_| Errno::INVAL)?;
+                open.data.set_size(open.space, size);
+                open.marks.add(Marks::MTIM);
                 Ok(())
             }
         }
