@@ -38,7 +38,7 @@ pub(crate) struct Furnishing {
 }
 
 /// A number of bytes, with the units of 1024 that docker and rsync take.
-fn size(text: &str) -> Result<u64, &'static str> {
+pub(crate) fn size(text: &str) -> Result<u64, &'static str> {
     let parsed = parse_size::Config::new().with_binary().parse_size(text);
     parsed.map_err(|error| match error {
         parse_size::Error::PosOverflow => {

@@ -6,6 +6,7 @@ mod json;
 mod mapdir;
 mod module;
 mod output;
+mod progress;
 mod report;
 mod scan;
 

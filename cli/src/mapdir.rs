@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use monaka_vfs_core::image::Escaped;
 use monaka_vfs_core::image::format::NAME_MAX;
 
+use crate::output::is_dash;
+
 /// A source of files and its place in the packed file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping {
@@ -29,6 +31,12 @@ pub(crate) struct Mapping {
 pub(crate) enum Origin {
     /// A directory or file of the host.
     Host(PathBuf),
+    /// A tar archive, compressed or not; `-` is stdin.
+    Tar(PathBuf),
+    /// A zip archive; `-` is stdin.
+    Zip(PathBuf),
+    /// An OCI image layout or what `docker save` wrote; `-` is stdin.
+    Oci(PathBuf),
     /// A file's contents.
     Text(Vec<u8>),
 }
@@ -107,6 +115,16 @@ impl fmt::Display for MappingError {
 }
 
 impl std::error::Error for MappingError {}
+
+impl Origin {
+    /// Whether it is read from stdin.
+    pub(crate) fn is_stdin(&self) -> bool {
+        match self {
+            Origin::Tar(path) | Origin::Zip(path) | Origin::Oci(path) => is_dash(path),
+            Origin::Host(_) | Origin::Text(_) => false,
+        }
+    }
+}
 
 impl Mapping {
     /// Parses `GUEST::HOST`, the argument of `--mapdir`.

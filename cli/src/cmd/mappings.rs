@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use clap::builder::{OsStringValueParser, TypedValueParser as _, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::mapdir::{Mapping, MappingError};
+use crate::mapdir::{Mapping, MappingError, Origin};
 
 /// All mappings in the order of the command line.
 pub(crate) struct Mappings(pub(crate) Vec<Mapping>);
@@ -19,7 +19,7 @@ struct Flag {
     parse: fn(&OsStr) -> Result<Mapping, MappingError>,
 }
 
-const FLAGS: [Flag; 3] = [
+const FLAGS: [Flag; 6] = [
     Flag {
         name: "mapdir",
         value: "GUEST::HOST",
@@ -31,6 +31,25 @@ const FLAGS: [Flag; 3] = [
         value: "HOST::GUEST",
         help: "The same in the order that wasmtime has; HOST alone keeps its path",
         parse: Mapping::from_dir,
+    },
+    Flag {
+        name: "tar",
+        value: "GUEST::ARCHIVE",
+        help: "Pack what is in a tar archive: plain, gzip, zstd or xz; `-` is stdin",
+        parse: |text| Mapping::of(Origin::Tar, text),
+    },
+    Flag {
+        name: "zip",
+        value: "GUEST::ARCHIVE",
+        help: "Pack what is in a zip archive; `-` is stdin",
+        parse: |text| Mapping::of(Origin::Zip, text),
+    },
+    Flag {
+        name: "oci",
+        value: "GUEST::LAYOUT",
+        help: "Pack the files of a container image: an OCI image layout (a directory or a tar \
+               archive of it), or what `docker save` wrote; `-` is stdin",
+        parse: |text| Mapping::of(Origin::Oci, text),
     },
     Flag {
         name: "file",

@@ -1,13 +1,12 @@
 //! `monaka pack`: directories into a program.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monaka_vfs_core::image::{Image, Kind, write};
 
 use super::sources::Sources;
@@ -17,6 +16,7 @@ use crate::module::packed::Packed;
 use crate::module::program::{Program, Route};
 use crate::module::refusal::Refusal;
 use crate::output::{self, Output};
+use crate::progress::{Bar, Progress};
 use crate::report::{self, Hinted};
 use crate::scan::Source;
 
@@ -66,9 +66,6 @@ pub(crate) struct Opts {
     quiet: bool,
 }
 
-/// From this size on, writing shows a progress bar.
-const LONG: u64 = 64 << 20;
-
 impl Opts {
     /// Packs.
     pub(crate) fn run(self) -> Result<()> {
@@ -78,11 +75,15 @@ impl Opts {
 
     fn pack(&self) -> Result<()> {
         let begun = Instant::now();
+        let progress = Progress::new(self.quiet);
         let place = match &self.output {
             Some(place) => place,
             None if output::is_dash(&self.input) => Path::new("-"),
             None => usage_error("say where the packed module goes: -o OUT.WASM"),
         };
+        if self.sources.of_stdin() + usize::from(output::is_dash(&self.input)) > 1 {
+            usage_error("only one of program and archives can be read from stdin");
+        }
         Output::check(place)?;
         let wasm = output::read(&self.input)?;
         let module = Module::parse(&wasm)?;
@@ -118,7 +119,7 @@ impl Opts {
             .as_ref()
             .map(|packed| packed.tree(|start, _| Source::Packed { start }))
             .transpose()?;
-        let tree = self.sources.tree(old, &mut warnings)?;
+        let tree = self.sources.tree(old, progress, &mut warnings)?;
         warnings.extend(self.sources.within(place));
         let valid = tree.validate()?;
         let image = write(&valid)?;
@@ -132,14 +133,14 @@ impl Opts {
             out: &mut out,
             place: output::shown(place, "stdout"),
             written: 0,
-            bar: self.bar(image.data_len),
+            bar: progress.bytes("writing", Some(image.data_len)),
         };
         let old_data = packed.as_ref().map_or(&[][..], Packed::data);
         program.write(&mut counted, &mounted, &image, |source, len, out| {
             source.copy_to(len, old_data, out)
         })?;
-        counted.bar.finish_and_clear();
         let written = counted.written;
+        drop(counted);
         let out = out.into_inner().map_err(io::IntoInnerError::into_error);
         out.with_context(|| format!("cannot write {}", place.display()))?
             .commit()?;
@@ -183,18 +184,6 @@ impl Opts {
         )
         .into())
     }
-
-    fn bar(&self, len: u64) -> ProgressBar {
-        if self.quiet || len < LONG || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr());
-        let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar
-    }
 }
 
 /// Ends the process as clap does on a wrong command line.
@@ -214,7 +203,7 @@ struct Counted<W> {
     /// What messages call the output.
     place: String,
     written: u64,
-    bar: ProgressBar,
+    bar: Bar,
 }
 
 impl<W: Write> Write for Counted<W> {
@@ -226,7 +215,7 @@ impl<W: Write> Write for Counted<W> {
             )
         })?;
         self.written += written as u64;
-        self.bar.set_position(self.written);
+        self.bar.add(written as u64);
         Ok(written)
     }
 

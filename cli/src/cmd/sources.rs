@@ -8,14 +8,17 @@ use monaka_vfs_core::image::{Meta, Tree};
 use super::mappings::Mappings;
 use crate::furnish::Furnishing;
 use crate::mapdir::Origin;
+use crate::progress::Progress;
 use crate::report::Hinted;
-use crate::scan::{Scanner, Source, preopens};
+use crate::scan::{Choice, Scanner, Source, preopens};
 
 /// Sources, and what is done with what they bring.
 #[derive(clap::Args)]
 pub(crate) struct Sources {
     #[command(flatten)]
     mappings: Mappings,
+    #[command(flatten)]
+    choice: Choice,
     #[command(flatten)]
     furnishing: Furnishing,
 }
@@ -25,6 +28,7 @@ impl Sources {
     pub(crate) fn tree(
         &self,
         packed: Option<Tree<Source>>,
+        progress: Progress,
         warnings: &mut Vec<String>,
     ) -> Result<Tree<Source>> {
         let mappings = &self.mappings.0;
@@ -36,7 +40,7 @@ impl Sources {
             .into());
         }
         let mut tree = packed.unwrap_or_else(|| Tree::new(Meta::default()));
-        let mut scanner = Scanner::default();
+        let mut scanner = Scanner::new(&self.choice, progress);
         for mapping in mappings {
             scanner.scan(&mut tree, mapping)?;
         }
@@ -44,6 +48,12 @@ impl Sources {
         preopens(&mut tree, mappings)?;
         self.furnishing.furnish(&mut tree)?;
         Ok(tree)
+    }
+
+    /// How many of the sources are read from stdin, which can be only one.
+    pub(crate) fn of_stdin(&self) -> usize {
+        let origins = self.mappings.0.iter().map(|mapping| &mapping.from);
+        origins.filter(|origin| origin.is_stdin()).count()
     }
 
     /// Warns where an earlier output was packed along with a directory: each

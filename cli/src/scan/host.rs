@@ -1,7 +1,7 @@
 //! Directories and files of the host.
 //!
-//! Only what a mapping names itself is followed if it is a symbolic link; so a
-//! walk ends, and stays below it.
+//! Only what a mapping names itself is followed if it is a symbolic link, unless
+//! all are; so a walk ends, and stays below it.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, anyhow};
-use monaka_vfs_core::image::{Meta, NodeId, Tree};
+use monaka_vfs_core::image::{Meta, Tree};
 
+use super::choice::Ignores;
+use super::sink::Sink;
 use super::source::identity;
-use super::{ScanError, Source, begin, directory, split};
+use super::{ScanError, Scanner, Source, begin, directory, split};
 use crate::mapdir::Mapping;
 
 /// Adds what stands at `host`.
@@ -22,10 +24,10 @@ use crate::mapdir::Mapping;
 /// A file is named by the guest path, or goes into it under its own name if that
 /// is a directory or was given as one, as with `cp`.
 pub(super) fn scan(
+    scanner: &mut Scanner<'_>,
     tree: &mut Tree<Source>,
     mapping: &Mapping,
     host: &Path,
-    warnings: &mut Vec<String>,
 ) -> Result<()> {
     let metadata = metadata(host)?;
     let missing = Meta {
@@ -36,7 +38,7 @@ pub(super) fn scan(
     if metadata.is_dir() {
         let directory = directory(tree, &mapping.guest, missing)?;
         tree.set_meta(directory, missing);
-        return walk(tree, host, directory, warnings);
+        return walk(&mut scanner.sink(tree, directory), host, &metadata);
     }
     if !metadata.is_file() {
         return Err(ScanError::SpecialSource {
@@ -65,48 +67,85 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Adds everything below the host directory `root` to the node `directory`.
-fn walk(
-    tree: &mut Tree<Source>,
-    root: &Path,
-    directory: NodeId,
-    warnings: &mut Vec<String>,
-) -> Result<()> {
+/// A directory to be read.
+struct Open {
+    path: PathBuf,
+    place: usize,
+    /// The directories that it is in, itself included, where links are followed.
+    above: Vec<(u64, u64)>,
+}
+
+/// Adds what is wanted of the host directory `root`.
+pub(super) fn walk(sink: &mut Sink<'_>, root: &Path, metadata: &Metadata) -> Result<()> {
+    let follow = sink.choice.follow_symlinks;
     let mut links = HashMap::new();
-    let mut open = vec![(root.to_owned(), directory)];
-    while let Some((directory, node)) = open.pop() {
-        for (path, name) in entries(&directory)? {
+    let mut open = vec![Open {
+        path: root.to_owned(),
+        place: Sink::TOP,
+        above: identity(metadata).into_iter().collect(),
+    }];
+    while let Some(Open { path, place, above }) = open.pop() {
+        let mut entries = entries(&path)?;
+        if let Ok(at) = entries.binary_search_by(|(_, name)| name[..].cmp(Ignores::NAME)) {
+            let (file, _) = entries.remove(at);
+            let text = fs::read_to_string(&file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            let ignores = (sink.ignores(place)).with(&file, &text, sink.path(place))?;
+            sink.set_ignores(place, ignores);
+        }
+        for (path, name) in entries {
             let cannot = || format!("cannot pack {}", path.display());
-            let metadata = fs::symlink_metadata(&path).with_context(cannot)?;
+            let mut metadata = fs::symlink_metadata(&path).with_context(cannot)?;
+            if follow && metadata.is_symlink() {
+                metadata = fs::metadata(&path).map_err(|error| match error.kind() {
+                    ErrorKind::NotFound => ScanError::Dangling { link: path.clone() }.into(),
+                    _ => anyhow::Error::new(error).context(cannot()),
+                })?;
+            }
             let file_type = metadata.file_type();
-            let link = if file_type.is_dir() {
-                None
-            } else {
-                hard_link(&metadata)
-            };
-            if let Some(existing) = link.and_then(|link| links.get(&link)) {
-                tree.add_link(node, &name, *existing).with_context(cannot)?;
+            let meta = meta(&metadata);
+            if file_type.is_dir() {
+                let Some(place) = sink.directory(place, &name, meta, true)? else {
+                    continue;
+                };
+                let mut above = above.clone();
+                if let Some(identity) = identity(&metadata).filter(|_| follow) {
+                    if above.contains(&identity) {
+                        return Err(ScanError::Loop { link: path }.into());
+                    }
+                    above.push(identity);
+                }
+                open.push(Open { path, place, above });
                 continue;
             }
-            let meta = meta(&metadata);
-            let added = if file_type.is_dir() {
-                let child = tree.add_directory(node, &name, meta).with_context(cannot)?;
-                open.push((path, child));
+            let len = if file_type.is_file() {
+                metadata.len()
+            } else {
+                0
+            };
+            if !sink.wants(place, &name, &root.display().to_string(), len) {
                 continue;
-            } else if file_type.is_symlink() {
+            }
+            if !file_type.is_file() && !file_type.is_symlink() {
+                let kind = special(file_type);
+                (sink.warnings).push(format!("{}: a {kind} is not packed", path.display()));
+                continue;
+            }
+            let node = sink.node(place)?;
+            let link = hard_link(&metadata);
+            if let Some(existing) = link.and_then(|link| links.get(&link)) {
+                (sink.tree.add_link(node, &name, *existing)).with_context(cannot)?;
+                continue;
+            }
+            let added = if file_type.is_symlink() {
                 let target = fs::read_link(&path).with_context(cannot)?;
                 let target = to_bytes(target.as_os_str()).with_context(cannot)?;
-                tree.add_symlink(node, &name, meta, &target)
-                    .with_context(cannot)?
-            } else if file_type.is_file() {
-                let source = Source::host(path.clone(), &metadata);
-                tree.add_file(node, &name, meta, metadata.len(), source)
-                    .with_context(cannot)?
+                sink.tree.add_symlink(node, &name, meta, &target)
             } else {
-                let kind = special(file_type);
-                warnings.push(format!("{}: a {kind} is not packed", path.display()));
-                continue;
+                let source = Source::host(path.clone(), &metadata);
+                (sink.tree).add_file(node, &name, meta, metadata.len(), source)
             };
+            let added = added.with_context(cannot)?;
             if let Some(link) = link {
                 links.insert(link, added);
             }
@@ -206,4 +245,17 @@ fn to_bytes(name: &OsStr) -> Result<Vec<u8>> {
     name.to_str()
         .map(|name| name.replace('\\', "/").into_bytes())
         .ok_or_else(|| anyhow!("{} is not Unicode", name.display()))
+}
+
+/// A path of the image as one of the host.
+#[cfg(unix)]
+pub(super) fn to_path(path: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(OsStr::from_bytes(path))
+}
+
+/// A path of the image as one of the host; only patterns look at it.
+#[cfg(not(unix))]
+pub(super) fn to_path(path: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(path).into_owned())
 }

@@ -3,7 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | [`host`] | directories and files of the host |
-//! | [`source`] | where contents are, and how they get into the output |
+//! | [`tar`], [`zip`], [`oci`] | archives, each read into a [`staged`] tree |
+//! | [`inflate`], [`sparse`], [`archive`] | what they have in common |
+//! | [`choice`], [`sink`] | what is wanted of all that, on its way into the tree |
+//! | [`source`], [`part`] | where contents are, and how they get into the output |
 //!
 //! What is found is kept as it is: symbolic links with their target's bytes,
 //! hard links among what one mapping brings, names that are not UTF-8, times to
@@ -15,27 +18,61 @@
 //! [`Source::copy_to`], which refuses a file that is no longer the one that was
 //! found.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::{Contents, Escaped, Meta, NodeId, Tree, TreeError};
 
 use crate::mapdir::{Mapping, Origin};
+use crate::progress::Progress;
 
+mod archive;
+mod choice;
 mod error;
 mod host;
+mod inflate;
+mod oci;
+mod part;
+mod sink;
 mod source;
+mod sparse;
+mod staged;
+mod tar;
 #[cfg(all(test, unix))]
 mod tests;
+mod zip;
 
+pub(crate) use choice::Choice;
 pub(crate) use error::ScanError;
 pub(crate) use source::Source;
 
+use archive::Reading;
+use inflate::{Budget, Input};
+use part::Spool;
+use sink::Sink;
+use staged::Staged;
+use tar::Role;
+
 /// Adds mappings to a tree, one after the other.
-#[derive(Default)]
-pub(crate) struct Scanner {
+pub(crate) struct Scanner<'c> {
+    choice: &'c Choice,
+    progress: Progress,
+    /// Made when it is needed.
+    spool: Option<Spool>,
     warnings: Vec<String>,
 }
 
-impl Scanner {
+impl<'c> Scanner<'c> {
+    /// Adds what `choice` wants of them.
+    pub(crate) fn new(choice: &'c Choice, progress: Progress) -> Scanner<'c> {
+        Scanner {
+            choice,
+            progress,
+            spool: None,
+            warnings: Vec::new(),
+        }
+    }
+
     /// Adds what `mapping` names to the tree, over what is there: directories
     /// are merged, of all else the later wins.
     ///
@@ -43,14 +80,72 @@ impl Scanner {
     /// source, so that they are the same at any time.
     pub(crate) fn scan(&mut self, tree: &mut Tree<Source>, mapping: &Mapping) -> Result<()> {
         match &mapping.from {
-            Origin::Host(host) => host::scan(tree, mapping, host, &mut self.warnings),
+            Origin::Host(host) => host::scan(self, tree, mapping, host),
+            Origin::Tar(path) => self.archive(tree, mapping, path, |staged, reading| {
+                tar::read(Input::open(path)?, staged, Role::Plain, reading)
+            }),
+            Origin::Zip(path) => self.archive(tree, mapping, path, |staged, reading| {
+                zip::read(Input::open(path)?.whole(reading.spool)?, staged, reading)
+            }),
+            Origin::Oci(path) => self.archive(tree, mapping, path, |staged, reading| {
+                oci::read(path, staged, reading)
+            }),
             Origin::Text(text) => add_text(tree, mapping, text),
         }
     }
 
-    /// What was passed over, a line each.
-    pub(crate) fn finish(self) -> Vec<String> {
+    /// What was passed over, and which patterns matched nothing, a line each.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        self.warnings.extend(self.choice.idle());
         self.warnings
+    }
+
+    /// Adds the archive at `path`, whose members `read` brings.
+    fn archive(
+        &mut self,
+        tree: &mut Tree<Source>,
+        mapping: &Mapping,
+        path: &Path,
+        read: impl FnOnce(&mut Staged, &mut Reading<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let spool = match &mut self.spool {
+            Some(spool) => spool,
+            none => none.insert(Spool::new()?),
+        };
+        let mut staged = Staged::new();
+        let mut reading = Reading {
+            archive: archive::name_of(path),
+            budget: Budget::new(self.choice.max_unpacked()),
+            spool,
+            warnings: &mut self.warnings,
+            progress: self.progress,
+        };
+        read(&mut staged, &mut reading)?;
+        let name = reading.archive;
+        self.graft(tree, mapping, staged, &name)
+    }
+
+    /// Puts a tree of its own in its place.
+    fn graft(
+        &mut self,
+        tree: &mut Tree<Source>,
+        mapping: &Mapping,
+        staged: Staged,
+        name: &str,
+    ) -> Result<()> {
+        let missing = staged.missing();
+        begin(tree, missing);
+        let top = directory(tree, &mapping.guest, missing)?;
+        if let (meta, true) = staged.directory_meta(NodeId::ROOT) {
+            tree.set_meta(top, meta);
+        }
+        staged.graft(&mut self.sink(tree, top), name)
+    }
+
+    /// The place of a source at the tree's directory `top`.
+    fn sink<'s>(&'s mut self, tree: &'s mut Tree<Source>, top: NodeId) -> Sink<'s> {
+        let bar = self.progress.files("packing");
+        Sink::new(tree, top, self.choice, &mut self.warnings, bar)
     }
 }
 
@@ -110,6 +205,7 @@ pub(crate) fn preopens(tree: &mut Tree<Source>, mappings: &[Mapping]) -> Result<
 fn is_directory(mapping: &Mapping) -> Result<bool> {
     match &mapping.from {
         Origin::Host(host) => Ok(host::metadata(host)?.is_dir()),
+        Origin::Tar(_) | Origin::Zip(_) | Origin::Oci(_) => Ok(true),
         Origin::Text(_) => Ok(false),
     }
 }

@@ -9,12 +9,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::ScanError;
+use super::part::Part;
 
 /// Where the contents of a packed file come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// A file of the host.
     Host {
@@ -28,6 +29,8 @@ pub(crate) enum Source {
         /// Where in the image's data area they begin.
         start: u64,
     },
+    /// An archive, or the spool.
+    Part(Part),
     /// The contents themselves.
     Text(Box<[u8]>),
 }
@@ -41,7 +44,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Stamp {
             len: metadata.len(),
             modified: metadata.modified().ok(),
@@ -57,12 +60,22 @@ impl Source {
         Source::Host { path, stamp }
     }
 
+    /// The contents as a stretch of a file, if they are one.
+    pub(super) fn part(&self) -> Result<Part> {
+        match self {
+            Source::Host { path, .. } => Part::open(path),
+            Source::Part(part) => Ok(part.clone()),
+            Source::Packed { .. } | Source::Text(_) => bail!("it is not in a file"),
+        }
+    }
+
     /// Writes the contents to `out`: `len` bytes or an error. `packed` is the data
     /// area of the image that the module holds already, if it holds one.
     pub(crate) fn copy_to(&self, len: u64, packed: &[u8], out: &mut dyn Write) -> Result<()> {
         match self {
             Source::Host { path, stamp } => copy_host(path, stamp, len, out),
             Source::Packed { start } => copy_packed(packed, *start, len, out),
+            Source::Part(part) => copy_part(part, len, out),
             Source::Text(text) => Ok(out.write_all(text)?),
         }
     }
@@ -97,6 +110,22 @@ fn copy_host(path: &Path, stamp: &Stamp, len: u64, out: &mut dyn Write) -> Resul
         return Err(changed().into());
     }
     Ok(())
+}
+
+fn copy_part(part: &Part, len: u64, out: &mut dyn Write) -> Result<()> {
+    part.check()?;
+    let mut reader = part.reader();
+    let mut buffer = vec![0; len.min(COPY_BUFFER) as usize];
+    let mut rest = len;
+    while rest > 0 {
+        let wanted = &mut buffer[..rest.min(COPY_BUFFER) as usize];
+        reader
+            .read_exact(wanted)
+            .context("cannot read an archive")?;
+        out.write_all(wanted)?;
+        rest -= wanted.len() as u64;
+    }
+    part.check()
 }
 
 fn copy_packed(packed: &[u8], start: u64, len: u64, out: &mut dyn Write) -> Result<()> {

@@ -222,6 +222,11 @@ impl<S> Tree<S> {
         self.nodes[node.index()].read_only = Some(read_only);
     }
 
+    /// What was said of a node itself by [`set_read_only`](Tree::set_read_only).
+    pub fn read_only(&self, node: NodeId) -> Option<bool> {
+        self.nodes[node.index()].read_only
+    }
+
     /// Adds a directory. If `name` is one already, it keeps its entries and
     /// takes over `meta`; anything else of that name is replaced.
     pub fn add_directory(
@@ -318,6 +323,15 @@ impl<S> Tree<S> {
             return Err(TreeError::DirectoryLink { name: name.into() });
         }
         self.enter(parent, name, existing)
+    }
+
+    /// Removes the entry `name` of a directory, with all below it, and answers
+    /// what it was.
+    pub fn remove(&mut self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        match &mut self.nodes[parent.index()].body {
+            Body::Directory(entries) => entries.remove(name),
+            _ => None,
+        }
     }
 
     /// The directory `path`, made with its parents where they are missing.

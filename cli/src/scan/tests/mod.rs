@@ -1,6 +1,11 @@
-//! Host directories as trees.
+//! Sources as trees: here those of the host, in files of their own the others.
 
-use std::ffi::OsStr;
+mod choice;
+mod oci;
+mod tar;
+mod zip;
+
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -45,10 +50,41 @@ impl Host {
     }
 
     fn mapdir(&self, guest: &str, name: &str) -> Mapping {
-        let mut argument = std::ffi::OsString::from(format!("{guest}::"));
-        argument.push(self.path(name));
-        Mapping::from_mapdir(&argument).unwrap()
+        Mapping::from_mapdir(&argument(guest, &self.path(name))).unwrap()
     }
+}
+
+/// `GUEST::PATH`.
+fn argument(guest: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(format!("{guest}::"));
+    argument.push(path);
+    argument
+}
+
+/// The flags, as they would be given.
+fn try_choice(args: &[&str]) -> Result<Choice, String> {
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        choice: Choice,
+    }
+    let args = ["pack"].iter().chain(args);
+    let cli = <Cli as clap::Parser>::try_parse_from(args);
+    cli.map(|cli| cli.choice).map_err(|error| error.to_string())
+}
+
+fn choice(args: &[&str]) -> Choice {
+    try_choice(args).unwrap()
+}
+
+/// A file's contents.
+fn contents(tree: &Tree<Source>, node: NodeId) -> Vec<u8> {
+    let Contents::Regular { len, source, .. } = tree.contents(node) else {
+        panic!("it is no file");
+    };
+    let mut contents = Vec::new();
+    source.copy_to(len, &[], &mut contents).unwrap();
+    contents
 }
 
 fn fresh() -> Tree<Source> {
@@ -63,7 +99,8 @@ fn scanned(mappings: &[Mapping]) -> (Tree<Source>, Vec<String>) {
 }
 
 fn add(tree: &mut Tree<Source>, mappings: &[Mapping], warnings: &mut Vec<String>) {
-    let mut scanner = Scanner::default();
+    let choice = Choice::default();
+    let mut scanner = Scanner::new(&choice, Progress::default());
     for mapping in mappings {
         scanner.scan(tree, mapping).unwrap();
     }
@@ -87,7 +124,8 @@ fn names(tree: &Tree<Source>) -> Vec<&[u8]> {
 }
 
 fn refused(mappings: &[Mapping]) -> ScanError {
-    let (mut tree, mut scanner) = (fresh(), Scanner::default());
+    let choice = Choice::default();
+    let (mut tree, mut scanner) = (fresh(), Scanner::new(&choice, Progress::default()));
     let result = mappings
         .iter()
         .try_for_each(|mapping| scanner.scan(&mut tree, mapping))
