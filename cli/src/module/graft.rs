@@ -401,7 +401,7 @@ fn is_wasi(import: &wasmparser::Import<'_>) -> bool {
 }
 
 /// Whether the file system answers an import.
-fn is_hook(import: &wasmparser::Import<'_>) -> bool {
+pub(crate) fn is_hook(import: &wasmparser::Import<'_>) -> bool {
     is_wasi(import) && witx::HOOKS.iter().any(|hook| hook.name == import.name)
 }
 

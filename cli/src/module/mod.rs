@@ -14,6 +14,7 @@ pub(crate) mod analyze;
 mod blob;
 mod code;
 pub(crate) mod finish;
+mod foreign;
 mod graft;
 pub(crate) mod link;
 mod lower;

@@ -42,6 +42,7 @@ impl<'a> Program<'a> {
         layout: Layout,
         allow_host_dirs: bool,
     ) -> Result<Program<'a>> {
+        module.check_host()?;
         let mut note = None;
         if route != Some(Route::Rewrite) {
             match (Linked::new(wasm, module, allow_host_dirs), route) {

@@ -6,6 +6,8 @@ use std::fmt;
 
 use monaka_vfs_core::link;
 
+use super::foreign::Foreign;
+
 /// A module that `pack` refuses. [`Display`](fmt::Display) names the reason,
 /// [`hint`](Refusal::hint) the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) enum Refusal {
         what: String,
         function: Option<String>,
     },
+    /// It was made for another host; the import that tells.
+    Foreign(Foreign, String),
     /// It defines no memory.
     NoMemory,
     /// The memory comes from outside.
@@ -115,6 +119,7 @@ impl Refusal {
                  or take out the one inside with `wasm-tools component unbundle`"
                     .into()
             }
+            Refusal::Foreign(foreign, _) => foreign.hint().into(),
             Refusal::Malformed(_) => "the file may be cut off or damaged: build or fetch it again".into(),
             Refusal::NoMemory => "a program without memory cannot hold files".into(),
             Refusal::ImportedMemory(_) => {
@@ -169,6 +174,9 @@ impl fmt::Display for Refusal {
                     Some(function) => write!(f, ", in function {function}"),
                     None => Ok(()),
                 }
+            }
+            Refusal::Foreign(foreign, import) => {
+                write!(f, "it was made for {}: it imports {import}", foreign.name())
             }
             Refusal::NoMemory => f.write_str("it has no memory"),
             Refusal::ImportedMemory(name) => write!(f, "it imports its memory ({name})"),
