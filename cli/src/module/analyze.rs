@@ -34,6 +34,9 @@ pub(crate) struct DataSegment<'a> {
 pub(crate) struct Module<'a> {
     wasm: &'a [u8],
     types: Vec<Option<FuncType>>,
+    /// The types that are more than a function's parameters and results: open to
+    /// subtypes, a subtype, or of a group.
+    related: BTreeSet<u32>,
     /// Every import, in order.
     pub(crate) imports: Vec<Import<'a>>,
     /// The type of every function.
@@ -85,6 +88,7 @@ impl<'a> Module<'a> {
         let mut module = Module {
             wasm,
             types: Vec::new(),
+            related: BTreeSet::new(),
             imports: Vec::new(),
             functions: Vec::new(),
             imported_functions: 0,
@@ -110,7 +114,12 @@ impl<'a> Module<'a> {
         match payload {
             Payload::TypeSection(types) => {
                 for group in types {
-                    for ty in group?.into_types() {
+                    let group = group?;
+                    let alone = group.types().len() == 1;
+                    for ty in group.into_types() {
+                        if !alone || !ty.is_final || ty.supertype_idx.is_some() {
+                            self.related.insert(self.types.len() as u32);
+                        }
                         self.types.push(match ty.composite_type.inner {
                             CompositeInnerType::Func(function) => Some(function),
                             _ => None,
@@ -293,6 +302,13 @@ impl<'a> Module<'a> {
         self.types.get(ty as usize)?.as_ref()
     }
 
+    /// Whether a function's type is another than that of a host's function with
+    /// the same parameters and results.
+    fn is_related(&self, function: u32) -> bool {
+        self.type_of(function)
+            .is_some_and(|ty| self.related.contains(&ty))
+    }
+
     /// The index of a function's type.
     pub(crate) fn type_of(&self, function: u32) -> Option<u32> {
         self.functions.get(function as usize).copied()
@@ -420,7 +436,14 @@ impl<'a> Module<'a> {
             };
             let expected = func_type(known);
             match self.function_type(function) {
-                Some(found) if *found == expected => {}
+                Some(found) if *found == expected && !self.is_related(function) => {}
+                Some(found) if *found == expected => {
+                    return Err(Refusal::ImportType {
+                        name,
+                        found: format!("{} with super- or subtypes", describe(found)),
+                        expected: describe(&expected),
+                    });
+                }
                 found => {
                     return Err(Refusal::ImportType {
                         name,
@@ -498,10 +521,10 @@ impl<'a> Module<'a> {
             .map_or(format!("{function}"), |name| format!("`{}`", name.name))
     }
 
-    /// The memories as they stand when the module starts: each up to the end of
-    /// its last segment, behind which all is zero.
-    pub(crate) fn initial_memories(&self) -> Result<Vec<Vec<u8>>, Refusal> {
-        let mut ends = vec![0usize; self.memories.len()];
+    /// Refuses a module with a data segment outside its memory; answers where
+    /// the last one of each memory ends.
+    pub(crate) fn check_segments(&self) -> Result<Vec<u64>, Refusal> {
+        let mut ends = vec![0; self.memories.len()];
         for (index, segment) in self.data.iter().enumerate() {
             let Some((memory, address)) = segment.place else {
                 continue;
@@ -515,9 +538,17 @@ impl<'a> Module<'a> {
                 return Err(outside());
             }
             let known = &mut ends[memory as usize];
-            *known = (*known).max(end as usize);
+            *known = end.max(*known);
         }
-        let mut memories: Vec<Vec<u8>> = ends.into_iter().map(|end| vec![0; end]).collect();
+        Ok(ends)
+    }
+
+    /// The memories as they stand when the module starts: each up to the end of
+    /// its last segment, behind which all is zero.
+    pub(crate) fn initial_memories(&self) -> Result<Vec<Vec<u8>>, Refusal> {
+        let ends = self.check_segments()?;
+        let mut memories: Vec<Vec<u8>> =
+            ends.into_iter().map(|end| vec![0; end as usize]).collect();
         for segment in &self.data {
             if let Some((memory, address)) = segment.place {
                 let at = address as usize;

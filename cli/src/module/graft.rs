@@ -9,7 +9,7 @@ use monaka_vfs_core::merge::{GROW, UNSTABLE_PREFIX};
 use monaka_vfs_core::witx;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{CodeSection, ConstExpr, Function, Instruction};
-use wasmparser::{GlobalSectionReader, ImportSectionReader, TypeRef};
+use wasmparser::{ExternalKind, GlobalSectionReader, ImportSectionReader, TypeRef};
 
 use super::analyze::{Module, page_size};
 use super::blob::Blob;
@@ -19,7 +19,7 @@ use super::lower::{self, Import, Place, Targets};
 use super::merge::{Layout, MergeRecord, PAGE, PAGES_MAX};
 use super::refusal::Refusal;
 use super::section::{Section, encoded, find, id, leb_width, write_leb};
-use super::splice::Remap;
+use super::splice::{Moved, Remap};
 
 /// What goes where.
 pub(crate) struct Graft<'m, 'b> {
@@ -156,11 +156,13 @@ impl<'m, 'b> Graft<'m, 'b> {
                 },
             },
         };
+        let mut remap = Remap::new(defined, &redirected);
+        remap.added = names(blob, &targets, &reached, size);
         Ok(Graft {
             blob,
             imports,
             targets,
-            remap: Remap::new(defined, &redirected),
+            remap,
             kept,
             added,
             reached,
@@ -176,7 +178,10 @@ impl<'m, 'b> Graft<'m, 'b> {
     ) -> Result<(Vec<Section<'a>>, Vec<String>)> {
         let sections = complete(sections);
         let mut out = Vec::with_capacity(sections.len());
-        let mut moved = false;
+        let mut moved = Moved {
+            within: false,
+            code: false,
+        };
         for section in sections {
             out.push(match section.id {
                 id::TYPE => self.types(&section)?,
@@ -292,7 +297,7 @@ impl<'m, 'b> Graft<'m, 'b> {
         Ok(appended(section, (0, &[]), counted(&globals.data)))
     }
 
-    fn code<'a>(&self, section: &Section<'_>) -> Result<(Section<'a>, bool)> {
+    fn code<'a>(&self, section: &Section<'_>) -> Result<(Section<'a>, Moved)> {
         let program = self.remap.code(section, self.size)?;
         let mut before = CodeSection::new();
         if self.size.is_some() {
@@ -332,8 +337,41 @@ impl<'m, 'b> Graft<'m, 'b> {
             counted(&before.data),
             counted(&behind.data),
         );
-        Ok((code, program.moved))
+        // `grow` stands in front of the program's, and the count may take more bytes.
+        let moved = Moved {
+            within: program.moved,
+            code: program.moved
+                || self.size.is_some()
+                || leb_width(&code.data) != leb_width(&section.data),
+        };
+        Ok((code, moved))
     }
+}
+
+/// What a name section calls the functions that are added.
+fn names(
+    blob: &Blob<'_>,
+    targets: &Targets,
+    reached: &[u32],
+    size: Option<Virtual>,
+) -> BTreeMap<u32, String> {
+    let exports: BTreeMap<u32, &str> = blob
+        .module
+        .exports
+        .iter()
+        .filter(|export| export.kind == ExternalKind::Func)
+        .map(|export| (export.index, export.name))
+        .collect();
+    let named = reached.iter().map(|function| {
+        let name = match exports.get(function) {
+            Some(name) => format!("monaka::{name}"),
+            None => format!("monaka::{function}"),
+        };
+        (targets.functions[function], name)
+    });
+    named
+        .chain(size.map(|size| (size.grow, "monaka::memory.grow".to_string())))
+        .collect()
 }
 
 /// The older WASIs, which share names and most layouts with Preview 1.
@@ -391,6 +429,7 @@ impl Module<'_> {
         if !self.function_imports().any(|(_, import)| is_hook(import)) {
             return Err(Refusal::NoFileCalls);
         }
+        self.check_segments()?;
         self.check_valid()
     }
 }
@@ -407,7 +446,7 @@ pub(crate) fn is_hook(import: &wasmparser::Import<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use wasmparser::{ExternalKind, Operator, Parser, Payload};
+    use wasmparser::{Operator, Parser, Payload};
 
     use super::super::merge::{Layout, Merged};
     use super::super::packed::{ImageRecord, Packed};

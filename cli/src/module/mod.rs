@@ -29,4 +29,6 @@ pub(crate) mod splice;
 pub(crate) mod undo;
 
 #[cfg(test)]
+mod faithful;
+#[cfg(test)]
 mod tests;

@@ -21,7 +21,8 @@
 //!    `return_call` and `ref.func` change. A new index takes as many bytes as
 //!    the old one, so bodies keep their size and debug information stays true.
 //! 2. Where an index does not fit into the old one's bytes, bodies move; then
-//!    the sections that speak of code positions are dropped, with a note.
+//!    the sections that speak of code positions are dropped, with a note. So is a
+//!    source map, whose positions are those of the whole file.
 //! 3. Every section that holds no function index is copied as bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +32,9 @@ use anyhow::{Context as _, Result};
 use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{IndirectNameMap, NameMap};
 use wasmparser::{
-    BinaryReaderError, ElementItems, ElementKind, ElementSectionReader, ExportSectionReader,
-    GlobalSectionReader, ImportSectionReader, Name, NameSectionReader, TableSectionReader, TypeRef,
+    BinaryReader, BinaryReaderError, BranchHintSectionReader, ElementItems, ElementKind,
+    ElementSectionReader, ExportSectionReader, GlobalSectionReader, ImportSectionReader, Name,
+    NameSectionReader, TableSectionReader, TypeRef,
 };
 
 use super::code::{self, Rewrites};
@@ -84,6 +86,10 @@ pub(crate) fn apply<'a>(
         };
         out.extend(rewritten);
     }
+    let moved = Moved {
+        within: moved,
+        code: moved,
+    };
     let (kept, notes) = remap.customs(out, moved);
     if cfg!(any(test, debug_assertions)) {
         debug_assert_valid(&join(&kept), "the spliced module");
@@ -94,14 +100,30 @@ pub(crate) fn apply<'a>(
     })
 }
 
-/// Object-file sections and hints name functions by their index.
-fn speaks_of_indices(custom: &str) -> bool {
-    custom == "linking" || custom.starts_with("reloc.") || custom.starts_with("metadata.code.")
+/// What of the program's code is no longer where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// Instructions within their bodies.
+    pub(crate) within: bool,
+    /// Bodies within the code section.
+    pub(crate) code: bool,
 }
 
-fn speaks_of_positions(custom: &str) -> bool {
-    custom.starts_with(".debug_") || custom == "sourceMappingURL" || custom == "external_debug_info"
+/// What a custom section speaks of that may have changed.
+fn is_untrue(custom: &str, moved: Moved) -> bool {
+    match custom {
+        // Object-file sections name functions by their index.
+        "linking" => true,
+        // Positions in the file; the sections before the code change.
+        "sourceMappingURL" => true,
+        "external_debug_info" => moved.code,
+        _ if custom.starts_with("reloc.") || custom.starts_with("metadata.code.") => true,
+        _ => custom.starts_with(".debug_") && moved.code,
+    }
 }
+
+/// The section of hints, of which it is known how it names functions.
+const BRANCH_HINTS: &str = "metadata.code.branch_hint";
 
 /// Old function index → new one, for definitions and for references.
 pub(crate) struct Remap {
@@ -113,6 +135,8 @@ pub(crate) struct Remap {
     kept: BTreeSet<(u32, u32)>,
     /// Translate as definitions, not as references.
     literally: bool,
+    /// Functions that were added, which a name section names too.
+    pub(crate) added: BTreeMap<u32, String>,
 }
 
 /// A reference to a function that was removed and not redirected.
@@ -159,6 +183,7 @@ impl Remap {
             referred,
             kept: BTreeSet::new(),
             literally: false,
+            added: BTreeMap::new(),
         }
     }
 
@@ -214,11 +239,11 @@ impl Remap {
     }
 
     /// The sections without the custom ones that are no longer true; and what
-    /// the user should know, a line each. `moved`: bodies have changed their size.
+    /// the user should know, a line each.
     pub(crate) fn customs<'a>(
         &self,
         sections: Vec<Section<'a>>,
-        moved: bool,
+        moved: Moved,
     ) -> (Vec<Section<'a>>, Vec<String>) {
         let mut notes = Vec::new();
         let mut dropped = Vec::new();
@@ -235,7 +260,12 @@ impl Remap {
                         notes.push("dropped the name section: it is malformed".to_string());
                     }
                 }
-            } else if speaks_of_indices(name) || moved && speaks_of_positions(name) {
+            } else if name == BRANCH_HINTS
+                && !moved.within
+                && let Ok(hints) = self.branch_hints(payload)
+            {
+                kept.push(Section::custom(name, &hints));
+            } else if is_untrue(name, moved) {
                 dropped.push(name.to_string());
             } else {
                 kept.push(section);
@@ -243,7 +273,9 @@ impl Remap {
         }
         if !dropped.is_empty() {
             let dropped = dropped.join(", ");
-            notes.push(format!("dropped {dropped}: function bodies have changed"));
+            notes.push(format!(
+                "dropped {dropped}: code is no longer where it says"
+            ));
         }
         (kept, notes)
     }
@@ -344,18 +376,26 @@ impl Remap {
     fn names(&self, payload: &[u8]) -> Result<Vec<u8>> {
         let mut names = wasm_encoder::NameSection::new();
         // Everything but functions keeps its index, so it is copied as it is.
-        let reader = NameSectionReader::new(wasmparser::BinaryReader::new(payload, 0));
+        let reader = NameSectionReader::new(BinaryReader::new(payload, 0));
         let mut subsections = RawSubsections::new(payload);
         for name in reader {
             let (ty, raw) = subsections.next().context("subsections disagree")??;
             match name? {
                 Name::Function(map) => {
-                    let mut new = NameMap::new();
+                    let mut all: BTreeMap<u32, &str> = self
+                        .added
+                        .iter()
+                        .map(|(index, name)| (*index, name.as_str()))
+                        .collect();
                     for naming in map {
                         let naming = naming?;
                         if let Some(index) = self.definition(naming.index) {
-                            new.append(index, naming.name);
+                            all.insert(index, naming.name);
                         }
+                    }
+                    let mut new = NameMap::new();
+                    for (index, name) in all {
+                        new.append(index, name);
                     }
                     names.functions(&new);
                 }
@@ -365,6 +405,28 @@ impl Remap {
             }
         }
         Ok(names.as_custom().data.into_owned())
+    }
+
+    /// Hints stand behind a function's index, at positions in its body.
+    fn branch_hints(&self, payload: &[u8]) -> Result<Vec<u8>> {
+        let mut hints = wasm_encoder::BranchHints::new();
+        for function in BranchHintSectionReader::new(BinaryReader::new(payload, 0))? {
+            let function = function?;
+            let index = self.definition(function.func);
+            let index = index.context("a hint for a function that is gone")?;
+            let mut of_function = Vec::new();
+            for hint in function.hints {
+                let hint = hint?;
+                of_function.push(wasm_encoder::BranchHint {
+                    branch_func_offset: hint.func_offset,
+                    branch_hint_value: u32::from(hint.taken),
+                });
+            }
+            hints.function_hints(index, of_function);
+        }
+        let section = encoded(id::CUSTOM, &hints);
+        let (_, payload) = section.as_custom().context("hints are a custom section")?;
+        Ok(payload.to_vec())
     }
 
     fn definition(&self, function: u32) -> Option<u32> {
@@ -390,13 +452,13 @@ impl Remap {
 
 /// The subsections of a name section, undecoded.
 struct RawSubsections<'a> {
-    reader: wasmparser::BinaryReader<'a>,
+    reader: BinaryReader<'a>,
 }
 
 impl<'a> RawSubsections<'a> {
     fn new(payload: &'a [u8]) -> RawSubsections<'a> {
         RawSubsections {
-            reader: wasmparser::BinaryReader::new(payload, 0),
+            reader: BinaryReader::new(payload, 0),
         }
     }
 
@@ -436,7 +498,7 @@ mod tests {
         (func $ours (type $t) local.get 0)
         (func $start (drop (call $gone (i32.const 1))) (drop (ref.func $gone)))
         (func $tail (type $t) (local $named i32) (return_call $gone (local.get 0)))
-        (@custom "metadata.code.branch_hint" "\00")
+        (@custom "metadata.code.trace_inst" "\00")
         (@custom "other" "\01\02\03")
     )"#;
 
@@ -510,10 +572,10 @@ mod tests {
             !split(&wasm)
                 .unwrap()
                 .iter()
-                .any(|s| s.is_custom("metadata.code.branch_hint"))
+                .any(|s| s.is_custom("metadata.code.trace_inst"))
         );
         assert_eq!(notes.len(), 1, "{notes:?}");
-        assert!(notes[0].contains("metadata.code.branch_hint"), "{notes:?}");
+        assert!(notes[0].contains("metadata.code.trace_inst"), "{notes:?}");
     }
 
     #[test]
@@ -573,7 +635,10 @@ mod tests {
                 .any(|section| section.is_custom(".debug_info"))
         );
         assert!(sections.iter().any(|section| section.is_custom("keep")));
-        assert_eq!(notes, ["dropped .debug_info: function bodies have changed"]);
+        assert_eq!(
+            notes,
+            ["dropped .debug_info: code is no longer where it says"]
+        );
     }
 
     #[test]
