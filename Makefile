@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lib build demo test subjects model canary miri bench size install lint clean
+.PHONY: help setup lib build demo test subjects model smith canary miri bench size install lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,10 @@ subjects: build ## also the tests on large modules of others, minutes each; SUBJ
 model: build ## random operations on host, core and packed module for long; MODEL_LISTS=, MODEL_SEED=
 	@tools/setup --tests
 	tools/model
+
+smith: build ## random modules before and after the file system is merged in; SMITH_COUNT=, SMITH_SEED=
+	@tools/setup --tests
+	tools/smith
 
 canary: build ## plant bugs in a copy of the file system: the model test must find each
 	@tools/setup --tests

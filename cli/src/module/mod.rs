@@ -31,4 +31,8 @@ pub(crate) mod undo;
 #[cfg(test)]
 mod faithful;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod smith;
+#[cfg(test)]
 mod tests;
