@@ -1,13 +1,16 @@
 //! The `monaka` command.
 
 mod cmd;
+mod dates;
 mod furnish;
 mod json;
+mod listing;
 mod mapdir;
 mod module;
 mod output;
 mod progress;
 mod report;
+mod sbom;
 mod scan;
 
 use std::process::ExitCode;

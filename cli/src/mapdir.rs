@@ -37,6 +37,8 @@ pub(crate) enum Origin {
     Zip(PathBuf),
     /// An OCI image layout or what `docker save` wrote; `-` is stdin.
     Oci(PathBuf),
+    /// A packed module, or an image in a file.
+    Image(PathBuf),
     /// A file's contents.
     Text(Vec<u8>),
 }
@@ -121,7 +123,7 @@ impl Origin {
     pub(crate) fn is_stdin(&self) -> bool {
         match self {
             Origin::Tar(path) | Origin::Zip(path) | Origin::Oci(path) => is_dash(path),
-            Origin::Host(_) | Origin::Text(_) => false,
+            Origin::Host(_) | Origin::Image(_) | Origin::Text(_) => false,
         }
     }
 }

@@ -136,24 +136,26 @@ impl Write for Output {
     }
 }
 
-/// The unfinished output, for whoever interrupts.
-static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// The outputs that may be unfinished, for whoever interrupts.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// What a shell sees of a process that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
 
-/// Has Ctrl-C and termination remove the unfinished output, which only a
+/// Has Ctrl-C and termination remove unfinished outputs, which only a
 /// regular end would otherwise do.
 fn remove_when_interrupted(temporary: &Path) {
     static HANDLER: Once = Once::new();
-    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = Some(temporary.to_path_buf());
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    unfinished.push(temporary.to_path_buf());
+    drop(unfinished);
     HANDLER.call_once(|| {
         // Where no handler can be set, the file stays behind, which is no
         // reason not to write it.
         let _ = ctrlc::set_handler(|| {
             let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(path) = &*unfinished {
-                // Gone when the output was finished just now.
+            for path in &*unfinished {
+                // Gone when the output was finished.
                 let _ = fs::remove_file(path);
             }
             std::process::exit(INTERRUPTED);

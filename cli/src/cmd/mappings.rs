@@ -19,7 +19,7 @@ struct Flag {
     parse: fn(&OsStr) -> Result<Mapping, MappingError>,
 }
 
-const FLAGS: [Flag; 6] = [
+const FLAGS: [Flag; 7] = [
     Flag {
         name: "mapdir",
         value: "GUEST::HOST",
@@ -50,6 +50,12 @@ const FLAGS: [Flag; 6] = [
         help: "Pack the files of a container image: an OCI image layout (a directory or a tar \
                archive of it), or what `docker save` wrote; `-` is stdin",
         parse: |text| Mapping::of(Origin::Oci, text),
+    },
+    Flag {
+        name: "image",
+        value: "GUEST::FILE",
+        help: "Pack what is packed in another module, or in an image file",
+        parse: |text| Mapping::of(Origin::Image, text),
     },
     Flag {
         name: "file",

@@ -7,9 +7,10 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use monaka_vfs_core::image::{Image, Kind, write};
+use monaka_vfs_core::image::{Image, Kind, Tree, write};
 
 use super::sources::Sources;
+use crate::listing;
 use crate::module::analyze::Module;
 use crate::module::merge::{Layout, MergeRecord, Merged};
 use crate::module::packed::Packed;
@@ -18,6 +19,7 @@ use crate::module::refusal::Refusal;
 use crate::output::{self, Output};
 use crate::progress::{Bar, Progress};
 use crate::report::{self, Hinted};
+use crate::sbom;
 use crate::scan::Source;
 
 /// Packs directories into a program.
@@ -27,6 +29,9 @@ use crate::scan::Source;
 /// in its own memory, on any runtime, and forgets its changes when it ends.
 /// Mapping a directory over another merges them; the later one wins. Packing a
 /// packed module adds to it; its limits and read-only places stay.
+///
+/// The same files give the same bytes: their order and the clock do not matter,
+/// and their times can be set with --mtime or SOURCE_DATE_EPOCH.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -34,6 +39,9 @@ Examples:
   monaka pack app.wasm --mapdir /usr/lib::./lib --mapdir /etc/app.conf::./my.conf -o out.wasm
   monaka pack out.wasm --dir ./more::/data -o out.wasm
   monaka pack app.wasm --mapdir /::./root --read-only / --max-bytes 64M -o out.wasm
+  monaka pack python.wasm --tar /usr/lib/python3::lib.tar.zst --exclude '*.pyc' -o out.wasm
+  docker save app | monaka pack app.wasm --oci /::- -o out.wasm
+  monaka pack app.wasm --mapdir /::. --exclude .git --file /etc/version=1.2 --dry-run
   monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -
 
 Exit status: 0 on success, 1 on an error, 2 when the command line is wrong.
@@ -61,6 +69,21 @@ pub(crate) struct Opts {
     /// comes from stdin)
     #[arg(short, long, value_name = "OUT.WASM")]
     output: Option<PathBuf>,
+    /// List what would be packed, with sizes, and write nothing
+    #[arg(long, conflicts_with_all = ["sbom", "verbose"])]
+    dry_run: bool,
+    /// The list of --dry-run as a JSON array with an object for each name
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+    /// Also write a list of the packed files with their hashes (SPDX 2.3, JSON)
+    ///
+    /// Its date is SOURCE_DATE_EPOCH or --mtime, so that it can be reproduced;
+    /// without them it is the present.
+    #[arg(long, value_name = "FILE")]
+    sbom: Option<PathBuf>,
+    /// List all that is packed on stderr
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
     quiet: bool,
@@ -78,13 +101,21 @@ impl Opts {
         let progress = Progress::new(self.quiet);
         let place = match &self.output {
             Some(place) => place,
-            None if output::is_dash(&self.input) => Path::new("-"),
+            None if output::is_dash(&self.input) || self.dry_run => Path::new("-"),
             None => usage_error("say where the packed module goes: -o OUT.WASM"),
         };
         if self.sources.of_stdin() + usize::from(output::is_dash(&self.input)) > 1 {
             usage_error("only one of program and archives can be read from stdin");
         }
-        Output::check(place)?;
+        if !self.dry_run {
+            Output::check(place)?;
+        }
+        if let Some(sbom) = &self.sbom {
+            if output::is_dash(sbom) && output::is_dash(place) {
+                usage_error("only one of module and --sbom can go to stdout");
+            }
+            Output::check(sbom)?;
+        }
         let wasm = output::read(&self.input)?;
         let module = Module::parse(&wasm)?;
         let packed = Packed::open(&wasm, &module)?;
@@ -120,7 +151,15 @@ impl Opts {
             .map(|packed| packed.tree(|start, _| Source::Packed { start }))
             .transpose()?;
         let tree = self.sources.tree(old, progress, &mut warnings)?;
+        if self.dry_run {
+            return self.show(tree, &warnings);
+        }
         warnings.extend(self.sources.within(place));
+        let old_data = packed.as_ref().map_or(&[][..], Packed::data);
+        let sbom = self.list_files(&tree, place, progress, old_data)?;
+        if self.verbose {
+            eprint!("{}", listing::paths(&tree));
+        }
         let valid = tree.validate()?;
         let image = write(&valid)?;
         let mounted = program.mount(&image)?;
@@ -135,12 +174,14 @@ impl Opts {
             written: 0,
             bar: progress.bytes("writing", Some(image.data_len)),
         };
-        let old_data = packed.as_ref().map_or(&[][..], Packed::data);
         program.write(&mut counted, &mounted, &image, |source, len, out| {
             source.copy_to(len, old_data, out)
         })?;
         let written = counted.written;
         drop(counted);
+        if let Some((path, text)) = sbom {
+            output::write(path, &text)?;
+        }
         let out = out.into_inner().map_err(io::IntoInnerError::into_error);
         out.with_context(|| format!("cannot write {}", place.display()))?
             .commit()?;
@@ -151,6 +192,43 @@ impl Opts {
             eprintln!("packed {contents} into {place}: {size} in {time:.2} s");
         }
         Ok(())
+    }
+
+    /// Lists what would be packed.
+    fn show(&self, tree: Tree<Source>, warnings: &[String]) -> Result<()> {
+        for warning in warnings {
+            report::warning(warning);
+        }
+        report::print(&match self.json {
+            true => listing::json(&tree)?,
+            false => listing::sizes(&tree),
+        })?;
+        let valid = tree.validate()?;
+        let contents = Summary::of(&write(&valid)?.tables)?;
+        if !self.quiet {
+            eprintln!("would pack {contents}");
+        }
+        Ok(())
+    }
+
+    /// The list of files that --sbom asks for, and where it goes.
+    fn list_files(
+        &self,
+        tree: &Tree<Source>,
+        place: &Path,
+        progress: Progress,
+        old_data: &[u8],
+    ) -> Result<Option<(&Path, Vec<u8>)>> {
+        let Some(path) = &self.sbom else {
+            return Ok(None);
+        };
+        let name = place.file_name().map(|name| name.to_string_lossy());
+        let name = name.filter(|name| name != "-").unwrap_or("module".into());
+        let (made, bar) = (self.sources.dates.made()?, progress.bytes("hashing", None));
+        let text = sbom::spdx(tree, &name, made, bar, |source, len, out| {
+            source.copy_to(len, old_data, out)
+        })?;
+        Ok(Some((path, text)))
     }
 
     fn program<'a>(&self, wasm: &'a [u8], module: &Module<'a>) -> Result<Program<'a>> {

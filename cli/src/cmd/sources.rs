@@ -6,6 +6,7 @@ use anyhow::Result;
 use monaka_vfs_core::image::{Meta, Tree};
 
 use super::mappings::Mappings;
+use crate::dates::Dates;
 use crate::furnish::Furnishing;
 use crate::mapdir::Origin;
 use crate::progress::Progress;
@@ -19,6 +20,8 @@ pub(crate) struct Sources {
     mappings: Mappings,
     #[command(flatten)]
     choice: Choice,
+    #[command(flatten)]
+    pub(crate) dates: Dates,
     #[command(flatten)]
     furnishing: Furnishing,
 }
@@ -47,6 +50,7 @@ impl Sources {
         warnings.extend(scanner.finish());
         preopens(&mut tree, mappings)?;
         self.furnishing.furnish(&mut tree)?;
+        self.dates.apply(&mut tree)?;
         Ok(tree)
     }
 

@@ -75,13 +75,8 @@ impl Reading<'_> {
 
     /// Spools the `len` bytes of a member.
     pub(super) fn spool(&mut self, member: &[u8], from: &mut dyn Read, len: u64) -> Result<Part> {
-        let part =
-            self.spool
-                .take(from)
-                .map_err(|error| match error.downcast_ref::<io::Error>() {
-                    Some(error) => self.damaged(Some(member), error),
-                    None => error,
-                })?;
+        let part = self.spool.take(from)?;
+        let part = part.map_err(|error| self.damaged(Some(member), &error))?;
         match part.len() == len {
             true => Ok(part),
             false => Err(self.damaged(Some(member), &io::ErrorKind::UnexpectedEof.into())),

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::ScanError;
 use super::part::{Part, Spool};
@@ -34,7 +34,7 @@ impl Input {
     pub(super) fn whole(self, spool: &mut Spool) -> Result<Part> {
         match self {
             Input::Part(part) => Ok(part),
-            Input::Stream(mut stream) => spool.take(&mut stream),
+            Input::Stream(mut stream) => spool.take(&mut stream)?.context("cannot read stdin"),
         }
     }
 

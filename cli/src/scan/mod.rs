@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`host`] | directories and files of the host |
-//! | [`tar`], [`zip`], [`oci`] | archives, each read into a [`staged`] tree |
+//! | [`tar`], [`zip`], [`oci`], [`image`] | archives, each read into a [`staged`] tree |
 //! | [`inflate`], [`sparse`], [`archive`] | what they have in common |
 //! | [`choice`], [`sink`] | what is wanted of all that, on its way into the tree |
 //! | [`source`], [`part`] | where contents are, and how they get into the output |
@@ -30,6 +30,7 @@ mod archive;
 mod choice;
 mod error;
 mod host;
+mod image;
 mod inflate;
 mod oci;
 mod part;
@@ -89,6 +90,10 @@ impl<'c> Scanner<'c> {
             }),
             Origin::Oci(path) => self.archive(tree, mapping, path, |staged, reading| {
                 oci::read(path, staged, reading)
+            }),
+            Origin::Image(path) => self.archive(tree, mapping, path, |staged, reading| {
+                *staged = image::read(path, reading)?;
+                Ok(())
             }),
             Origin::Text(text) => add_text(tree, mapping, text),
         }
@@ -205,7 +210,7 @@ pub(crate) fn preopens(tree: &mut Tree<Source>, mappings: &[Mapping]) -> Result<
 fn is_directory(mapping: &Mapping) -> Result<bool> {
     match &mapping.from {
         Origin::Host(host) => Ok(host::metadata(host)?.is_dir()),
-        Origin::Tar(_) | Origin::Zip(_) | Origin::Oci(_) => Ok(true),
+        Origin::Tar(_) | Origin::Zip(_) | Origin::Oci(_) | Origin::Image(_) => Ok(true),
         Origin::Text(_) => Ok(false),
     }
 }

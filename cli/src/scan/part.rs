@@ -136,6 +136,7 @@ impl Seek for PartReader {
 pub(super) struct Spool {
     file: Arc<Kept>,
     end: u64,
+    buffer: Vec<u8>,
 }
 
 impl Spool {
@@ -151,23 +152,24 @@ impl Spool {
                 origin: None,
             }),
             end: 0,
+            buffer: vec![0; BUFFER],
         })
     }
 
-    /// Takes in all that `from` has.
-    pub(super) fn take(&mut self, from: &mut dyn Read) -> Result<Part> {
+    /// Takes in all that `from` has. An error of `from` is apart from those of
+    /// the spool itself.
+    pub(super) fn take(&mut self, from: &mut dyn Read) -> Result<io::Result<Part>> {
         let start = self.end;
-        let mut buffer = vec![0; BUFFER];
         loop {
-            let read = match from.read(&mut buffer) {
+            let read = match from.read(&mut self.buffer) {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Ok(Err(error)),
             };
             let mut file = self.file.lock();
             file.seek(SeekFrom::Start(self.end))
-                .and_then(|_| file.write_all(&buffer[..read]))
+                .and_then(|_| file.write_all(&self.buffer[..read]))
                 .with_context(|| {
                     let place = std::env::temp_dir();
                     format!(
@@ -177,11 +179,11 @@ impl Spool {
                 })?;
             self.end += read as u64;
         }
-        Ok(Part {
+        Ok(Ok(Part {
             file: Arc::clone(&self.file),
             start,
             len: self.end - start,
-        })
+        }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod errors;
 mod fake;
+mod sources;
 
 use std::fs;
 use std::path::Path;

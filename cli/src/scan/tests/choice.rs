@@ -266,9 +266,7 @@ fn links_are_followed_where_that_is_wanted() {
         scanner.scan(&mut fresh(), mapping)
     };
     let archive = |target: &str| {
-        let archive = super::tar::Archive::new()
-            .directory("d")
-            .symlink("d/link", target);
+        let archive = tar::Archive::new().directory("d").symlink("d/link", target);
         fs::write(host.path("a.tar"), archive.bytes()).unwrap();
         Mapping::of(Origin::Tar, &argument("/", &host.path("a.tar"))).unwrap()
     };

@@ -452,6 +452,30 @@ fn an_archive_that_is_cut_off_is_noticed() {
 }
 
 #[test]
+fn damaged_bytes_are_an_error_or_another_archive() {
+    let archive = Archive::new()
+        .directory("d")
+        .pax(&[
+            ("mtime", b"1.5"),
+            ("GNU.sparse.size", b"9"),
+            ("GNU.sparse.map", b"0,1,5,2"),
+        ])
+        .file("d/f", "abc")
+        .symlink("l", "d")
+        .link("l/h", "d/f");
+    let bytes = archive.bytes();
+    for at in (0..bytes.len()).filter(|&at| bytes[at] != 0) {
+        for flip in [0x01, 0x80, bytes[at]] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            if let Err(error) = unpacked(&damaged) {
+                assert!(error.is::<ScanError>(), "byte {at}: {error:#}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_tar_archive_says_what_it_is() {
     for (bytes, expected) in [
         (&b""[..], "it is no tar archive: it is empty"),
