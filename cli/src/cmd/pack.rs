@@ -22,10 +22,10 @@ use crate::report::{self, Hinted};
 use crate::sbom;
 use crate::scan::Source;
 
-/// Packs directories into a program.
+/// Packs directories, archives and images into a program.
 ///
-/// The program must be linked with libmonaka_vfs.a (`monaka lib` writes it).
-/// The result needs no preopened directory: it reads and writes the packed files
+/// Any program of WASI Preview 1 will do; one that is linked with
+/// libmonaka_vfs.a (`monaka lib` writes it) keeps that. The result needs no preopened directory: it reads and writes the packed files
 /// in its own memory, on any runtime, and forgets its changes when it ends.
 /// Mapping a directory over another merges them; the later one wins. Packing a
 /// packed module adds to it; its limits and read-only places stay.
