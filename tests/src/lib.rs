@@ -11,3 +11,4 @@ pub mod native;
 pub mod scarce;
 pub mod toolbox;
 pub mod tree;
+pub mod usage;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define MIB (1 << 20)
-#define PASSES 8
+#define PASSES 24
 
 static double now(void) {
     struct timespec t;
@@ -33,14 +33,13 @@ static void used(void *memory) {
     __asm__ volatile("" : : "r"(memory) : "memory");
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int n) {
-    qsort(values, n, sizeof *values, by_value);
-    return values[n / 2];
+/* Whatever else the machine does only adds. */
+static double least(const double *values, int n) {
+    double value = values[0];
+    for (int i = 1; i < n; i++)
+        if (values[i] < value)
+            value = values[i];
+    return value;
 }
 
 static char *buffer, *mirror;
@@ -71,7 +70,7 @@ static void read_all(void) {
         reads[pass] = (end - middle) / pieces;
     }
     close(fd);
-    printf("copy_out %.1f\nread %.1f\n", median(copies, PASSES), median(reads, PASSES));
+    printf("copy_out %.1f\nread %.1f\n", least(copies, PASSES), least(reads, PASSES));
 }
 
 /* A new file of 64 MiB, then the same bytes again into the existing one. */
@@ -103,8 +102,8 @@ static void write_all(void) {
         news[pass] = (written - copied) / pieces;
         overs[pass] = (over - written) / pieces;
     }
-    printf("copy_in %.1f\nwrite %.1f\noverwrite %.1f\n", median(copies, PASSES),
-           median(news, PASSES), median(overs, PASSES));
+    printf("copy_in %.1f\nwrite %.1f\noverwrite %.1f\n", least(copies, PASSES),
+           least(news, PASSES), least(overs, PASSES));
 }
 
 static void small_calls(long repeat) {
@@ -135,8 +134,8 @@ static void small_calls(long repeat) {
         stats[pass] = (stat_done - open_done) / repeat;
     }
     close(fd);
-    printf("pread %.1f\nopen %.1f\nstat %.1f\n", median(preads, PASSES), median(opens, PASSES),
-           median(stats, PASSES));
+    printf("pread %.1f\nopen %.1f\nstat %.1f\n", least(preads, PASSES), least(opens, PASSES),
+           least(stats, PASSES));
 }
 
 int main(int argc, char **argv) {
