@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lib build demo test subjects model smith canary miri bench size install lint clean
+.PHONY: help setup lib build demo test subjects modules model smith canary miri bench size install lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,10 @@ subjects: build ## also the tests on large modules of others, minutes each; SUBJ
 	@tools/setup --tests
 	@tools/test-subjects --include-ignored $(SUBJECTS)
 
+modules: build ## measure what packing modules of others takes and makes of their start
+	@tools/setup --tests
+	@tools/test-subjects --ignored --nocapture --exact table::what_packing_real_modules_costs
+
 model: build ## random operations on host, core and packed module for long; MODEL_LISTS=, MODEL_SEED=
 	@tools/setup --tests
 	tools/model
@@ -49,6 +53,7 @@ miri: ## the file system's tests under Miri (a nightly compiler, minutes)
 
 bench: build ## measure reads, writes, opens, packing, and what grows with size
 	@tools/setup --tests
+	@tools/fetch large
 	$(CARGO) bench --locked -p monaka-tests --bench packed --bench growth
 
 size: ## bytes the library adds to a program, beside wasi-vfs

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use monaka_tests::toolbox::{Outcome, finish, mapped, monaka};
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::drive::Drive;
 use crate::host::{Host, Setup};
+use crate::left;
 
 /// What every case finds.
 const DIRECTORIES: [&str; 3] = ["work", "tmp", "data"];
@@ -31,6 +33,8 @@ pub(crate) struct Case {
     pub(crate) has_files: bool,
     /// Whether it opens /dev/null: what is packed has its own.
     pub(crate) devices: bool,
+    /// Whether to compare what it leaves in /work, for it does not print it itself.
+    pub(crate) leaves: bool,
     pub(crate) drive: Drive,
     pub(crate) host: Host,
     /// What it prints without what legitimately differs from run to run.
@@ -49,6 +53,7 @@ impl Case {
             shared: Vec::new(),
             has_files: false,
             devices: false,
+            leaves: false,
             drive: crate::drive::command,
             host: Host::Wasmtime,
             steady: str::to_owned,
@@ -72,7 +77,10 @@ impl Case {
         if self.devices {
             mounts.push(("/dev", PathBuf::from("/dev")));
         }
-        let outcome = self.run(&self.module, &mounts);
+        let mut outcome = self.run(&self.module, &mounts, false);
+        if self.leaves {
+            outcome.stdout += &tree::unlinked(&host.path().join("work"));
+        }
         let (printed, complained) = (&outcome.stdout, &outcome.stderr);
         assert_eq!(outcome.code, Some(code), "{printed}\n{complained}");
         if let Some((_, dump)) = printed.split_once("--- tree\n") {
@@ -84,7 +92,7 @@ impl Case {
 
     /// Runs it with `into` as the one directory, called `guest`.
     pub(crate) fn run_in(&self, guest: &'static str, into: &Path) -> Outcome {
-        self.run(&self.module, &[(guest, into.to_path_buf())])
+        self.run(&self.module, &[(guest, into.to_path_buf())], false)
     }
 
     /// The layouts to pack it in. Large modules take long to compile, and for
@@ -100,52 +108,72 @@ impl Case {
     /// What the packed module does without any directory.
     pub(crate) fn packed(&self, layout: &str) -> Outcome {
         let dir = self.directory();
-        let out = TempDir::new().expect("create a directory");
-        let out = out.path().join(self.module.file_name().expect("a file"));
-        let mut pack = monaka(["pack".as_ref(), self.module.as_os_str()]);
+        let room = TempDir::new().expect("create a directory");
+        let out = room.path().join(self.module.file_name().expect("a file"));
+        let mut module = self.module.clone();
+        if self.leaves {
+            let wasm = fs::read(&module).expect("read the module");
+            module = room.path().join("exporting.wasm");
+            fs::write(&module, left::exporting(&wasm)).expect("write a module");
+        }
+        let mut pack = self.pack(&module, dir.path(), layout);
+        let begun = Instant::now();
+        finish(pack.arg("-o").arg(&out), "").expect_success();
+        println!("packed in {:.2} s", begun.elapsed().as_secs_f64());
+        drop(dir);
+        self.run(&out, &[], self.leaves)
+    }
+
+    /// Packs `module` with what the case finds in `dir`, without saying where to.
+    pub(crate) fn pack(&self, module: &Path, dir: &Path, layout: &str) -> Command {
+        let mut pack = monaka(["pack".as_ref(), module.as_os_str()]);
         pack.args(["--memory", layout]);
-        let mounts = self.mounts(dir.path());
+        let mounts = self.mounts(dir);
         for (guest, host) in mounts.iter().skip(usize::from(self.has_files)) {
             pack.arg("--mapdir").arg(mapped(guest, host));
         }
         if self.has_files {
             for name in DIRECTORIES {
                 pack.arg("--mapdir")
-                    .arg(mapped(&format!("/{name}"), &dir.path().join(name)));
+                    .arg(mapped(&format!("/{name}"), &dir.join(name)));
             }
         }
-        let begun = Instant::now();
-        finish(pack.arg("-o").arg(&out), "").expect_success();
-        println!("packed in {:.2} s", begun.elapsed().as_secs_f64());
-        drop(dir);
-        self.run(&out, &[])
+        pack
     }
 
-    fn run(&self, module: &Path, mounts: &[(&'static str, PathBuf)]) -> Outcome {
-        let mut args = vec![self.module.file_name().expect("a file")];
-        args.extend(self.args.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
-        let args = args.iter().map(|arg| arg.to_string_lossy().into_owned());
-        let setup = Setup {
-            args: args.collect(),
-            env: &self.env,
-            stdin: self.stdin,
-            mounts,
-            drive: self.drive,
-        };
-        let mut outcome = self.host.run(module, &setup);
+    fn run(&self, module: &Path, mounts: &[(&'static str, PathBuf)], lists: bool) -> Outcome {
+        let mut outcome = self.host.run(module, &self.setup(mounts, lists));
         outcome.stdout = (self.steady)(&outcome.stdout);
         outcome
     }
 
+    pub(crate) fn setup<'a>(
+        &'a self,
+        mounts: &'a [(&'static str, PathBuf)],
+        lists: bool,
+    ) -> Setup<'a> {
+        let name = self.module.file_name().expect("a file");
+        let mut args = vec![name.to_string_lossy().into_owned()];
+        args.extend(self.args.iter().cloned());
+        Setup {
+            args,
+            env: &self.env,
+            stdin: self.stdin,
+            mounts,
+            drive: self.drive,
+            lists,
+        }
+    }
+
     /// What the program sees of `dir`, which comes first: some use the first
     /// directory without asking what it is called.
-    fn mounts(&self, dir: &Path) -> Vec<(&'static str, PathBuf)> {
+    pub(crate) fn mounts(&self, dir: &Path) -> Vec<(&'static str, PathBuf)> {
         let mut mounts = vec![("/", dir.to_path_buf())];
         mounts.extend(self.shared.iter().cloned());
         mounts
     }
 
-    fn directory(&self) -> TempDir {
+    pub(crate) fn directory(&self) -> TempDir {
         // In memory where there is such a place.
         let shared = Path::new("/dev/shm");
         let dir = match shared.is_dir() {

@@ -61,6 +61,22 @@ pub(crate) fn prism(
     Ok(format!("{}\n", bytes.escape_ascii()))
 }
 
+/// Perl as a library: runs the script that its argument names.
+pub(crate) fn perl(
+    store: &mut Store<WasiP1Ctx>,
+    instance: &Instance,
+    args: &[String],
+) -> Result<String> {
+    call::<_, ()>(store, instance, "_initialize", ())?;
+    call::<_, i32>(store, instance, "zeroperl_init", ())?;
+    let at: u32 = call(store, instance, "malloc", args[0].len() as u32 + 1)?;
+    let path = [args[0].as_bytes(), b"\0"].concat();
+    memory(store, instance).write(&mut *store, at as usize, &path)?;
+    let status: i32 = call(store, instance, "zeroperl_run_file", (at, 0, 0))?;
+    call::<_, i32>(store, instance, "zeroperl_flush", ())?;
+    Ok(format!("status {status}\n"))
+}
+
 /// QuickJS as a library: answers its argument's value as text.
 pub(crate) fn quickjs(
     store: &mut Store<WasiP1Ctx>,
@@ -87,7 +103,8 @@ pub(crate) fn quickjs(
 }
 
 /// What modules ask of a host beside WASI. Ruby's values need no table on our side,
-/// and QuickJS is never interrupted.
+/// QuickJS is never interrupted, and nothing in
+/// Perl calls back.
 pub(crate) fn define_glue(linker: &mut Linker<WasiP1Ctx>) -> Result<()> {
     for name in ["resource_new_rb-abi-value", "resource_get_rb-abi-value"] {
         linker.func_wrap("canonical_abi", name, |value: i32| value)?;

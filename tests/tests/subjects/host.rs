@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use monaka_tests::toolbox::{Outcome, finish, kept, root};
 use wasmtime::{Engine, Linker, Module, Store};
@@ -15,6 +15,7 @@ use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use crate::drive::Drive;
+use crate::left;
 
 /// A runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) mounts: &'a [(&'static str, PathBuf)],
     /// Wasmtime only: what calls the exports.
     pub(crate) drive: Drive,
+    /// Wasmtime only: whether to print what it leaves in /work.
+    pub(crate) lists: bool,
 }
 
 impl Host {
@@ -51,56 +54,79 @@ impl Host {
 const OUTPUT: usize = 64 << 20;
 
 fn embedded(path: &Path, setup: &Setup<'_>) -> Outcome {
-    let module = compiled(path);
-    let engine = module.engine();
-    let [stdout, stderr] = [OUTPUT; 2].map(MemoryOutputPipe::new);
-    let mut wasi = WasiCtxBuilder::new();
-    wasi.allow_blocking_current_thread(true)
-        .args(&setup.args)
-        .envs(setup.env)
-        .stdin(MemoryInputPipe::new(setup.stdin.to_owned()))
-        .stdout(stdout.clone())
-        .stderr(stderr.clone());
-    for (guest, host) in setup.mounts {
-        wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
-            .unwrap_or_else(|e| panic!("{}: {e}", host.display()));
-    }
-    let mut store = Store::new(engine, wasi.build_p1());
-    let mut linker: Linker<WasiP1Ctx> = Linker::new(engine);
-    p1::add_to_linker_sync(&mut linker, |wasi| wasi).expect("define WASI");
-    crate::drive::define_glue(&mut linker).expect("define what is not WASI's");
-    linker
-        .define_unknown_imports_as_traps(&module)
-        .expect("define the other imports");
-    let begun = Instant::now();
-    let result = linker
-        .instantiate(&mut store, &module)
-        .and_then(|instance| (setup.drive)(&mut store, &instance, &setup.args[1..]));
-    println!(
-        "{}: ran {:.3} s",
-        path.display(),
-        begun.elapsed().as_secs_f64()
-    );
-    drop(store);
-    let mut out = stdout.contents().to_vec();
-    let mut err = stderr.contents().to_vec();
-    let code = match result {
-        Ok(printed) => {
-            out.extend_from_slice(printed.as_bytes());
-            Some(0)
+    let (outcome, took) = Loaded::new(path).run(setup);
+    println!("{}: ran {:.3} s", path.display(), took.as_secs_f64());
+    outcome
+}
+
+/// A compiled module.
+pub(crate) struct Loaded {
+    module: Module,
+    path: PathBuf,
+}
+
+impl Loaded {
+    pub(crate) fn new(path: &Path) -> Loaded {
+        Loaded {
+            module: compiled(path),
+            path: path.to_path_buf(),
         }
-        Err(error) => match error.downcast_ref::<I32Exit>() {
-            Some(exit) => Some(exit.0),
-            None => {
-                // The first line: addresses differ between modules.
-                let trap = format!("{}\n", error.root_cause());
-                err.extend_from_slice(trap.as_bytes());
-                None
+    }
+
+    /// Runs a new instance to its end; answers also how long that took.
+    pub(crate) fn run(&self, setup: &Setup<'_>) -> (Outcome, Duration) {
+        let [stdout, stderr] = [OUTPUT; 2].map(MemoryOutputPipe::new);
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.allow_blocking_current_thread(true)
+            .args(&setup.args)
+            .envs(setup.env)
+            .stdin(MemoryInputPipe::new(setup.stdin.to_owned()))
+            .stdout(stdout.clone())
+            .stderr(stderr.clone());
+        for (guest, host) in setup.mounts {
+            wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
+                .unwrap_or_else(|e| panic!("{}: {e}", host.display()));
+        }
+        let engine = self.module.engine();
+        let mut store = Store::new(engine, wasi.build_p1());
+        let mut linker: Linker<WasiP1Ctx> = Linker::new(engine);
+        p1::add_to_linker_sync(&mut linker, |wasi| wasi).expect("define WASI");
+        crate::drive::define_glue(&mut linker).expect("define what is not WASI's");
+        linker
+            .define_unknown_imports_as_traps(&self.module)
+            .expect("define the other imports");
+        let begun = Instant::now();
+        let instance = linker
+            .instantiate(&mut store, &self.module)
+            .expect("instantiate");
+        let result = (setup.drive)(&mut store, &instance, &setup.args[1..]);
+        let took = begun.elapsed();
+        let left = match setup.lists {
+            true => left::listed(&mut store, &instance, "work").expect("list what it left"),
+            false => String::new(),
+        };
+        drop(store);
+        let mut out = stdout.contents().to_vec();
+        let mut err = stderr.contents().to_vec();
+        let code = match result {
+            Ok(printed) => {
+                out.extend_from_slice(printed.as_bytes());
+                Some(0)
             }
-        },
-    };
-    let shown = format!("{} {}", path.display(), setup.args[1..].join(" "));
-    Outcome::new(shown, code, out, err)
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(exit) => Some(exit.0),
+                None => {
+                    // The first line: addresses differ between modules.
+                    let trap = format!("{}\n", error.root_cause());
+                    err.extend_from_slice(trap.as_bytes());
+                    None
+                }
+            },
+        };
+        out.extend_from_slice(left.as_bytes());
+        let shown = format!("{} {}", self.path.display(), setup.args[1..].join(" "));
+        (Outcome::new(shown, code, out, err), took)
+    }
 }
 
 /// Compiles a module, unless that was done before.

