@@ -263,10 +263,10 @@ fn time(value: &[u8]) -> Option<u64> {
     let (seconds, fraction) = value.split_once('.').unwrap_or((value, ""));
     let seconds: u64 = seconds.parse().ok()?;
     // Nine digits, as many as there are or zeros.
-    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
-    let nanos = digits.fold(Some(0), |nanos: Option<u64>, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        Some(nanos? * 10 + digit)
+    let mut digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = digits.try_fold(0, |nanos, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'));
+        Some(nanos * 10 + digit?)
     })?;
     Some(seconds.saturating_mul(NANOS).saturating_add(nanos))
 }

@@ -74,7 +74,7 @@ impl Layout {
     }
 
     fn told(&self) -> String {
-        let error = self.read().err().expect("it should have failed");
+        let error = self.read().expect_err("it should have failed");
         let found = error.downcast_ref::<ScanError>().expect("a way out");
         assert!(!found.hint().is_empty());
         error

@@ -435,7 +435,7 @@ fn an_archive_that_is_cut_off_is_noticed() {
             "" => whole.clone(),
             packing => compressed(&whole, packing).unwrap(),
         };
-        let near = |len: &usize| matches!(len % 512, 0 | 1 | 511) || len % 61 == 0;
+        let near = |len: &usize| matches!(len % 512, 0 | 1 | 511) || len.is_multiple_of(61);
         for len in (0..bytes.len() - 1).filter(near) {
             let cut = unpacked(&bytes[..len]);
             let is_noticed = match &cut {

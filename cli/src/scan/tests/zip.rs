@@ -164,7 +164,7 @@ fn what_is_damaged_is_noticed() {
             }
         }
         for len in 0..bytes.len() {
-            let error = unpacked(&bytes[..len], &[]).err().expect("it is cut off");
+            let error = unpacked(&bytes[..len], &[]).expect_err("it is cut off");
             assert!(error.is::<ScanError>(), "{error}");
         }
     }
