@@ -2,6 +2,9 @@
 
 mod cmd;
 mod dates;
+mod entry;
+mod find;
+mod frames;
 mod furnish;
 mod json;
 mod listing;
@@ -12,6 +15,9 @@ mod progress;
 mod report;
 mod sbom;
 mod scan;
+mod shown;
+mod stored;
+mod walk;
 
 use std::process::ExitCode;
 

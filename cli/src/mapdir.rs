@@ -233,8 +233,9 @@ fn normalise(guest: &[u8]) -> Result<Vec<u8>, MappingError> {
     Ok(path)
 }
 
+/// The bytes of an argument that names something in a packed tree.
 #[cfg(unix)]
-fn to_bytes(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
+pub(crate) fn to_bytes(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
     use std::os::unix::ffi::OsStrExt;
     Ok(argument.as_bytes().to_vec())
 }
@@ -245,8 +246,9 @@ fn to_path(host: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(host))
 }
 
+/// The bytes of an argument that names something in a packed tree.
 #[cfg(not(unix))]
-fn to_bytes(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
+pub(crate) fn to_bytes(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
     match argument.to_str() {
         Some(argument) => Ok(argument.as_bytes().to_vec()),
         None => Err(MappingError::NotUnicode {

@@ -1,14 +1,16 @@
 //! Output files that appear whole or not at all, and inputs from stdin.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 
 use anyhow::{Context as _, Result};
+use memmap2::Mmap;
 use tempfile::NamedTempFile;
 
 use crate::report::Hinted;
+use crate::stored::DAMAGED;
 
 /// Where output goes: a file beside its final place until [`commit`](Output::commit).
 pub(crate) enum Output {
@@ -182,6 +184,98 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     Ok(fs::read(path)?)
+}
+
+/// An input that is looked into at few places.
+pub(crate) enum Input {
+    /// A file, of which the system reads what is looked at.
+    Mapped(Mmap),
+    /// All of a pipe's bytes.
+    Read(Vec<u8>),
+}
+
+impl Input {
+    /// Opens a file, `-` being stdin.
+    pub(crate) fn open(path: &Path) -> Result<Input> {
+        if is_dash(path) {
+            return Ok(Input::Read(read(path)?));
+        }
+        let mut file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() == 0 {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            return Ok(Input::Read(bytes));
+        }
+        // SAFETY: the bytes are only read. If somebody writes to the file
+        // meanwhile they change, which no one here relies on for memory safety:
+        // every access is bounds-checked. Who cuts the file off ends this process.
+        Ok(Input::Mapped(unsafe { Mmap::map(&file)? }))
+    }
+}
+
+impl std::ops::Deref for Input {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Input::Mapped(map) => map,
+            Input::Read(bytes) => bytes,
+        }
+    }
+}
+
+/// Has something written to stdout. A reader who has seen enough is no error.
+pub(crate) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let result = write(&mut out).and_then(|()| Ok(out.flush()?));
+    let Err(error) = result else {
+        return Ok(());
+    };
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if error.root_cause().downcast_ref().is_some_and(closed) {
+        // What is left in the buffer nobody wants.
+        let _ = out.into_parts();
+        return Ok(());
+    }
+    Err(error.context("cannot write to stdout"))
+}
+
+/// Copies all of a file's contents.
+pub(crate) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<()> {
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(len) => to.write_all(&buffer[..len])?,
+            Err(error) => return Err(Hinted::new(error.to_string(), DAMAGED).into()),
+        }
+    }
+}
+
+/// A JSON array on its way out, an element a line.
+pub(crate) struct JsonArray<'w> {
+    out: &'w mut dyn Write,
+    empty: bool,
+}
+
+impl<'w> JsonArray<'w> {
+    pub(crate) fn begin(out: &'w mut dyn Write) -> io::Result<JsonArray<'w>> {
+        out.write_all(b"[")?;
+        Ok(JsonArray { out, empty: true })
+    }
+
+    pub(crate) fn push(&mut self, element: &impl serde::Serialize) -> io::Result<()> {
+        let before: &[u8] = if self.empty { b"\n" } else { b",\n" };
+        self.empty = false;
+        self.out.write_all(before)?;
+        Ok(serde_json::to_writer(&mut self.out, element)?)
+    }
+
+    pub(crate) fn end(self) -> io::Result<()> {
+        self.out
+            .write_all(if self.empty { b"]\n" } else { b"\n]\n" })
+    }
 }
 
 #[cfg(unix)]

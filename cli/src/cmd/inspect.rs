@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::{Escaped, Image, Kind, Limits};
+use monaka_vfs_core::witx;
 
 use super::pack::Summary;
 use crate::module::analyze::Module;
 use crate::module::link::Library;
 use crate::module::merge::Layout;
 use crate::module::packed::Packed;
+use crate::module::parts::{Parts, memories};
+use crate::module::reason::reason;
 use crate::module::refusal::Refusal;
 use crate::{json, output, report};
 
@@ -60,8 +63,8 @@ impl Opts {
             });
         }
         match (Packed::open(&wasm, &module)?, self.json) {
-            (Some(packed), true) => packed_json(&packed, &wasm, &imports),
-            (Some(packed), false) => packed_text(&packed, &wasm, &imports),
+            (Some(packed), true) => packed_json(&packed, &module, &imports),
+            (Some(packed), false) => packed_text(&packed, &module),
             (None, true) => Ok(json::object([
                 ("packed", "false".into()),
                 ("module_bytes", wasm.len().to_string()),
@@ -151,7 +154,60 @@ fn digest(packed: &Packed<'_>) -> String {
     text
 }
 
-fn packed_text(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<String> {
+/// Why the module imports what it imports: a line for each reason.
+fn reasons(packed: &Packed<'_>, module: &Module<'_>) -> String {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for import in &module.imports {
+        let reason = reason(import, packed.record.host_dirs());
+        let name = match import.module {
+            witx::MODULE => import.name.to_string(),
+            module => format!("{module}.{}", import.name),
+        };
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((reason, vec![name])),
+        }
+    }
+    let lines = reasons.iter();
+    lines
+        .map(|(reason, names)| format!("  {reason}: {}\n", names.join(", ")))
+        .collect()
+}
+
+/// What the module's bytes are for, the largest part first.
+fn shown_parts(packed: &Packed<'_>) -> Result<String> {
+    let mut parts = Parts::of(packed)?.named(packed.merged.is_some()).to_vec();
+    parts.retain(|(_, bytes)| *bytes > 0);
+    parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let shown = parts.iter();
+    let shown = shown.map(|(name, bytes)| format!("{name} {}", report::bytes(*bytes)));
+    Ok(shown.collect::<Vec<_>>().join(", "))
+}
+
+/// A line for each memory.
+fn shown_memories(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
+    let mut lines = String::new();
+    for (index, memory) in memories(module, packed)?.iter().enumerate() {
+        let label = match index {
+            0 => "memory".to_string(),
+            index => format!("memory {index}"),
+        };
+        let most = memory.maximum.map_or_else(String::new, |most| {
+            format!(", at most {}", report::bytes(most))
+        });
+        writeln!(
+            lines,
+            "{label:<11} {} at the start{most}: program {}, image {}, file system {}",
+            report::bytes(memory.bytes),
+            report::bytes(memory.program),
+            report::bytes(memory.image),
+            report::bytes(memory.file_system),
+        )?;
+    }
+    Ok(lines)
+}
+
+fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
     let record = &packed.record;
     let contents = Summary::of(packed.tables())?;
     let image = Image::open(packed.tables())?;
@@ -175,7 +231,9 @@ fn packed_text(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
          format      {format}, ABI {abi}\n\
          host dirs   {host_dirs}\n\
          imports     {imports} (`--imports` lists them)\n\
-         module      {module}\n",
+         {reasons}\
+         module      {size}: {parts}\n\
+         {memories}",
         mounts = mounts(packed)?.join(", "),
         route = match packed.merged.map(|merged| merged.layout) {
             None => "linked",
@@ -190,12 +248,15 @@ fn packed_text(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
         digest = digest(packed),
         format = record.format,
         abi = record.abi,
-        imports = imports.len(),
-        module = report::bytes(wasm.len() as u64),
+        imports = module.imports.len(),
+        reasons = reasons(packed, module),
+        size = report::bytes(packed.wasm.len() as u64),
+        parts = shown_parts(packed)?,
+        memories = shown_memories(packed, module)?,
     ))
 }
 
-fn packed_json(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<String> {
+fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> Result<String> {
     let record = &packed.record;
     let contents = Summary::of(packed.tables())?;
     let image = Image::open(packed.tables())?;
@@ -246,10 +307,24 @@ fn packed_json(packed: &Packed<'_>, wasm: &[u8], imports: &[String]) -> Result<S
         ("data_bytes", record.data_len.to_string()),
         ("sha256", json::string(&digest(packed))),
         ("host_dirs", record.host_dirs().to_string()),
-        ("module_bytes", wasm.len().to_string()),
+        ("module_bytes", packed.wasm.len().to_string()),
+        ("parts", serde_json::to_string(&Parts::of(packed)?)?),
+        (
+            "memories",
+            serde_json::to_string(&memories(module, packed)?)?,
+        ),
         (
             "imports",
             json::array(imports.iter().map(|name| json::string(name))),
+        ),
+        (
+            "import_reasons",
+            json::array(
+                module
+                    .imports
+                    .iter()
+                    .map(|import| json::string(reason(import, packed.record.host_dirs()))),
+            ),
         ),
     ]))
 }

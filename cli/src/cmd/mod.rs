@@ -1,12 +1,20 @@
 //! The subcommands: a file each, with `Opts` (what can be given) and `run`.
 
+mod cat;
 mod completions;
+mod du;
+mod image;
+mod inside;
 mod inspect;
 mod lib;
+mod ls;
 mod mappings;
 mod pack;
 mod run;
 mod sources;
+mod stat;
+mod tree;
+mod treemap;
 
 use std::process::ExitCode;
 
@@ -41,9 +49,15 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Pack(pack::Opts),
+    Image(image::Opts),
     Run(run::Opts),
     Lib(lib::Opts),
     Inspect(inspect::Opts),
+    Ls(ls::Opts),
+    Cat(cat::Opts),
+    Stat(stat::Opts),
+    Tree(tree::Opts),
+    Du(du::Opts),
     Completions(completions::Opts),
 }
 
@@ -52,9 +66,15 @@ impl Cli {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.command {
             Command::Pack(opts) => opts.run().map(|()| ExitCode::SUCCESS),
+            Command::Image(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Run(opts) => opts.run(),
             Command::Lib(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Inspect(opts) => opts.run().map(|()| ExitCode::SUCCESS),
+            Command::Ls(opts) => opts.run(),
+            Command::Cat(opts) => opts.run(),
+            Command::Stat(opts) => opts.run(),
+            Command::Tree(opts) => opts.run(),
+            Command::Du(opts) => opts.run(),
             Command::Completions(opts) => opts.run().map(|()| ExitCode::SUCCESS),
         }
     }

@@ -171,10 +171,11 @@ pub(crate) fn write_section(out: &mut dyn Write, section: &Section<'_>) -> Resul
     Ok(out.write_all(&section.data)?)
 }
 
-fn write_image<S>(
+/// Writes an image; `copy` writes the contents of one file.
+pub(crate) fn write_image<S>(
     out: &mut dyn Write,
     image: &Written<'_, S>,
-    copy: &mut impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
+    mut copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     out.write_all(&image.tables)?;
     let mut at = 0;

@@ -70,7 +70,9 @@ pub(crate) struct MergeRecord {
     /// The first of our globals.
     pub(crate) globals: u32,
     /// How many data segments are the program's.
-    segments: u32,
+    pub(crate) segments: u32,
+    /// How many functions are the program's, but for imported ones.
+    pub(crate) functions: u32,
     /// [`Blob::digest`]: another blob's functions do not know this one's state.
     pub(crate) blob: u64,
 }
@@ -85,6 +87,7 @@ impl MergeRecord {
             self.maximum.map_or(0, |maximum| maximum + 1),
             self.globals.into(),
             self.segments.into(),
+            self.functions.into(),
             self.blob,
         ] {
             write_leb(&mut out, field);
@@ -107,6 +110,7 @@ impl MergeRecord {
             maximum: next()?.checked_sub(1),
             globals: u32::try_from(next()?).ok()?,
             segments: u32::try_from(next()?).ok()?,
+            functions: u32::try_from(next()?).ok()?,
             blob: next()?,
         })
     }
@@ -119,12 +123,13 @@ impl MergeRecord {
                 Some((SECTION, payload)) => Some(payload),
                 _ => None,
             });
-        payload
-            .map(|payload| {
-                MergeRecord::decode(payload)
-                    .ok_or_else(|| Refusal::DamagedPack(format!("{SECTION} cannot be read")))
-            })
-            .transpose()
+        payload.map(MergeRecord::of_payload).transpose()
+    }
+
+    /// The record in a section's payload.
+    pub(crate) fn of_payload(payload: &[u8]) -> Result<MergeRecord, Refusal> {
+        MergeRecord::decode(payload)
+            .ok_or_else(|| Refusal::DamagedPack(format!("{SECTION} cannot be read")))
     }
 }
 
@@ -161,6 +166,7 @@ impl<'a> Merged<'a> {
             maximum: module.memories[0].maximum,
             globals: module.global_count(),
             segments: module.data.len() as u32,
+            functions: module.function_count() - module.imported_functions,
             blob: Blob::digest(),
         };
         let graft = Graft::plan(module, &blob, &record, allow_host_dirs)?;
@@ -372,7 +378,7 @@ fn memory_pages(sections: &[Section<'_>]) -> Result<u64> {
 }
 
 /// An active segment up to its first byte.
-fn segment_header(out: &mut Vec<u8>, memory: u32, address: u64, len: u64) {
+pub(crate) fn segment_header(out: &mut Vec<u8>, memory: u32, address: u64, len: u64) {
     match memory {
         0 => out.push(0),
         memory => {

@@ -1,16 +1,20 @@
 //! A module that was packed: what `pack` recorded in it, and the way back.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use monaka_vfs_core::image::format::VERSION;
 use monaka_vfs_core::image::{Image, Tree};
 use monaka_vfs_core::link::{ABI, MOUNT_HOST_DIRS};
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
-use wasmparser::{BinaryReader, DataSectionReader, GlobalSectionReader, MemorySectionReader};
+use wasmparser::{
+    BinaryReader, DataKind, DataSectionReader, GlobalSectionReader, MemorySectionReader, Operator,
+};
 
 use super::analyze::{Module, memory_size, page_size};
-use super::merge::MergeRecord;
+use super::merge::{self, MergeRecord, segment_header};
 use super::refusal::Refusal;
-use super::section::{Section, encoded, id, join, split, write_leb};
+use super::section::{Section, encoded, id, join, skim, split, write_leb};
 use super::undo::{self, Old, Undo};
 
 /// The custom section's name.
@@ -74,6 +78,19 @@ impl ImageRecord {
         })
     }
 
+    /// The record in a section's payload, if this monaka can read what it is of.
+    fn of(payload: &[u8]) -> Result<ImageRecord, Refusal> {
+        let record = ImageRecord::decode(payload)
+            .ok_or_else(|| Refusal::DamagedPack(format!("{SECTION} is too short")))?;
+        if (record.format, record.abi) != (VERSION, ABI) {
+            return Err(Refusal::OtherPack {
+                format: record.format,
+                abi: record.abi,
+            });
+        }
+        Ok(record)
+    }
+
     /// Tables and data together.
     pub(crate) fn len(&self) -> u64 {
         u64::from(self.tables_len).saturating_add(self.data_len)
@@ -83,6 +100,81 @@ impl ImageRecord {
     pub(crate) fn host_dirs(&self) -> bool {
         self.flags & MOUNT_HOST_DIRS != 0
     }
+}
+
+/// The record of a packed module and its image, found without a look at
+/// anything else.
+pub(crate) struct Found<'a> {
+    pub(crate) record: ImageRecord,
+    /// The image: tables, then data.
+    pub(crate) image: &'a [u8],
+}
+
+/// Looks for what an earlier pack put into a core module.
+///
+/// The image is the last data segment. So it ends where the data section does,
+/// behind a header of known bytes; only where something else has written the
+/// module anew, and thus other headers, the segments before it are walked.
+pub(crate) fn find(wasm: &[u8]) -> Result<Option<Found<'_>>, Refusal> {
+    let (mut record, mut merged, mut data) = (None, None, None);
+    for section in skim(wasm) {
+        let section = section.map_err(|error| Refusal::Malformed(format!("{error:#}")))?;
+        match section.as_custom() {
+            Some((SECTION, payload)) => record = Some(ImageRecord::of(payload)?),
+            Some((merge::SECTION, payload)) => merged = Some(MergeRecord::of_payload(payload)?),
+            Some(_) => {}
+            None if section.id == id::DATA => data = Some(section.data),
+            None => {}
+        }
+    }
+    let Some(record) = record else {
+        return Ok(None);
+    };
+    // A skimmed section borrows from the module.
+    let Some(Cow::Borrowed(data)) = data else {
+        return Err(displaced());
+    };
+    let memory = merged.map_or(0, |merged: MergeRecord| merged.memory);
+    let image = match last_segment(data, memory, &record) {
+        Some(image) => image,
+        None => walked_segment(data, memory, &record).ok_or_else(displaced)?,
+    };
+    Ok(Some(Found { record, image }))
+}
+
+fn displaced() -> Refusal {
+    Refusal::DamagedPack("the image is not where it was put".into())
+}
+
+/// The end of a data section, if the header of the image's segment is before it.
+fn last_segment<'a>(data: &'a [u8], memory: u32, record: &ImageRecord) -> Option<&'a [u8]> {
+    let mut header = Vec::new();
+    segment_header(&mut header, memory, record.address, record.len());
+    let start = data
+        .len()
+        .checked_sub(usize::try_from(record.len()).ok()?)?;
+    data[..start].ends_with(&header).then(|| &data[start..])
+}
+
+/// The last segment of a data section, if it is what the record says.
+fn walked_segment<'a>(data: &'a [u8], memory: u32, record: &ImageRecord) -> Option<&'a [u8]> {
+    let segments = DataSectionReader::new(BinaryReader::new(data, 0)).ok()?;
+    let last = segments.into_iter().last()?.ok()?;
+    let DataKind::Active {
+        memory_index,
+        offset_expr,
+    } = last.kind
+    else {
+        return None;
+    };
+    let address = match offset_expr.get_operators_reader().read().ok()? {
+        Operator::I32Const { value } => u64::from(value as u32),
+        Operator::I64Const { value } => value as u64,
+        _ => return None,
+    };
+    let same =
+        (memory_index, address, last.data.len() as u64) == (memory, record.address, record.len());
+    same.then_some(last.data)
 }
 
 /// A packed module.
@@ -103,23 +195,14 @@ impl<'a> Packed<'a> {
             return Ok(None);
         };
         let payload = section.as_custom().map_or(&[][..], |(_, payload)| payload);
-        let record = ImageRecord::decode(payload)
-            .ok_or_else(|| Refusal::DamagedPack(format!("{SECTION} is too short")))?;
-        if (record.format, record.abi) != (VERSION, ABI) {
-            return Err(Refusal::OtherPack {
-                format: record.format,
-                abi: record.abi,
-            });
-        }
+        let record = ImageRecord::of(payload)?;
         let merged = MergeRecord::of(&sections)?;
         let memory = merged.map_or(0, |merged| merged.memory);
         let image = module.data.last().filter(|segment| {
             segment.place == Some((memory, record.address))
                 && segment.bytes.len() as u64 == record.len()
         });
-        let image = image
-            .ok_or_else(|| Refusal::DamagedPack("the image is not where it was put".into()))?
-            .bytes;
+        let image = image.ok_or_else(displaced)?.bytes;
         Ok(Some(Packed {
             wasm,
             record,
@@ -328,4 +411,47 @@ fn runs_of(memories: &[Vec<u8>]) -> impl Iterator<Item = (u32, usize, &[u8])> {
             .filter(|(_, page)| page.iter().any(|byte| *byte != 0))
             .map(move |(at, page)| (memory, at * PAGE, page))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The image's segment is known by its header where we wrote it, and found by
+    /// walking where the same was written in other bytes.
+    #[test]
+    fn the_last_segment_is_found_whatever_its_header_looks_like() {
+        let record = ImageRecord {
+            format: VERSION,
+            abi: ABI,
+            flags: 0,
+            tables_len: 3,
+            address: 4096,
+            data_len: 2,
+            digest: [0; 32],
+        };
+        let first = b"\x02\x00\x41\x00\x0b\x01x";
+        let ours = b"\x00\x41\x80\x20\x0b\x05image";
+        let others = b"\x02\x00\x41\x80\xa0\x80\x00\x0b\x85\x00image";
+        let elsewhere = b"\x00\x41\x81\x20\x0b\x05image";
+        let longer = b"\x00\x41\x80\x20\x0b\x06image!";
+        let section = |last: &[u8]| [first, last].concat();
+        let data = section(ours);
+        assert_eq!(last_segment(&data, 0, &record), Some(&b"image"[..]));
+        assert_eq!(last_segment(&data, 1, &record), None);
+        assert_eq!(walked_segment(&data, 0, &record), Some(&b"image"[..]));
+        let data = section(others);
+        assert_eq!(last_segment(&data, 0, &record), None);
+        assert_eq!(walked_segment(&data, 0, &record), Some(&b"image"[..]));
+        assert_eq!(walked_segment(&data, 1, &record), None);
+        for data in [section(elsewhere), section(longer), section(b""), vec![]] {
+            assert_eq!(last_segment(&data, 0, &record), None);
+            assert_eq!(walked_segment(&data, 0, &record), None);
+        }
+        let endless = ImageRecord {
+            data_len: u64::MAX,
+            ..record
+        };
+        assert_eq!(last_segment(&data, 0, &endless), None);
+    }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use anyhow::{Context as _, Result};
 use wasm_encoder::Encode;
-use wasmparser::{BinaryReader, Parser};
+use wasmparser::{BinaryReader, BinaryReaderError, Parser};
 
 /// Begins every core module.
 pub(crate) const PREAMBLE: [u8; 8] = *b"\0asm\x01\0\0\0";
@@ -108,6 +108,36 @@ pub(crate) fn split(wasm: &[u8]) -> Result<Vec<Section<'_>>> {
         }
     }
     Ok(sections)
+}
+
+/// A core module's sections one after the other. What stands in them is not
+/// touched, so that they cost the same whatever their size.
+pub(crate) fn skim(wasm: &[u8]) -> impl Iterator<Item = Result<Section<'_>>> {
+    let mut reader = BinaryReader::new(wasm, 0);
+    let mut preamble = true;
+    std::iter::from_fn(move || {
+        let mut next = || {
+            if std::mem::take(&mut preamble) {
+                reader.read_bytes(PREAMBLE.len())?;
+            }
+            if reader.eof() {
+                return Ok(None);
+            }
+            let id = reader.read_u8()?;
+            let len = reader.read_var_u32()?;
+            let data = Cow::Borrowed(reader.read_bytes(len as usize)?);
+            Ok(Some(Section { id, data }))
+        };
+        let result: std::result::Result<_, BinaryReaderError> = next();
+        match result.context("the module is malformed") {
+            Ok(section) => section.map(Ok),
+            Err(error) => {
+                // Nothing can be found behind it.
+                reader = BinaryReader::new(&[], 0);
+                Some(Err(error))
+            }
+        }
+    })
 }
 
 /// Puts a module together.

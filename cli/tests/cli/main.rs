@@ -2,6 +2,8 @@
 
 mod errors;
 mod fake;
+#[cfg(unix)]
+mod look;
 mod sources;
 
 use std::fs;
@@ -127,7 +129,20 @@ fn usage_errors_exit_with_two() {
 #[test]
 fn help_has_examples_and_exit_status() {
     let place = Place::new();
-    for command in ["", "pack", "run", "lib", "inspect", "completions"] {
+    for command in [
+        "",
+        "pack",
+        "image",
+        "run",
+        "lib",
+        "inspect",
+        "ls",
+        "cat",
+        "stat",
+        "tree",
+        "du",
+        "completions",
+    ] {
         let help = place.text(&format!("{command} --help"));
         assert!(help.contains("Examples:\n  monaka "), "{help}");
         assert!(help.contains("Exit status: "), "{help}");

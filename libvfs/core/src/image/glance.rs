@@ -7,6 +7,7 @@
 //! form a tree, that names are in order. So a walk of the whole has to
 //! [check](Glance::check) the whole first: of tables that lie it might never end.
 
+use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
 
@@ -77,15 +78,15 @@ impl<'a> Glance<'a> {
         Ok(None)
     }
 
-    /// How many names an inode has.
+    /// How many names each inode has, or nothing if they all have one.
     ///
-    /// Nothing is named twice where there are as many dirents as inodes that want
-    /// one, so mostly this need not count.
-    pub fn links(self, inode: u32) -> u32 {
-        if inode == ROOT || self.image.dirents_len() == self.image.inodes() - 1 {
-            return 1;
+    /// That is so where there are as many dirents as inodes that want one, so
+    /// mostly this need not count.
+    pub fn link_counts(self) -> Option<Vec<u32>> {
+        if self.image.dirents_len() == self.image.inodes() - 1 {
+            return None;
         }
-        self.image.named(inode)
+        Some(self.image.link_counts())
     }
 
     /// How many inodes there are; 0 is the root directory.

@@ -532,10 +532,17 @@ impl<'a> Image<'a> {
         self.dirents.len() as u32
     }
 
-    /// How many dirents name an inode.
-    pub(super) fn named(self, inode: u32) -> u32 {
-        let records = self.dirents.iter().map(DirentRecord::decode);
-        records.filter(|record| record.inode == inode).count() as u32
+    /// How many dirents name each inode; 1 for the root, which has no name.
+    pub(super) fn link_counts(self) -> Vec<u32> {
+        let mut counts = Vec::from_iter(self.inodes.iter().map(|_| 0));
+        counts[ROOT as usize] = 1;
+        for record in self.dirents {
+            // Unless the image was checked, a dirent may name what is not there.
+            if let Some(count) = counts.get_mut(DirentRecord::decode(record).inode as usize) {
+                *count += 1;
+            }
+        }
+        counts
     }
 
     /// The tables' length.
