@@ -60,7 +60,7 @@ size: ## bytes the library adds to a program, beside wasi-vfs
 	@tools/setup --tests
 	@tools/size
 
-install: build ## command, library, header, pkg-config file, completions; PREFIX=, DESTDIR=
+install: build ## command, library, header, pkg-config file, completions, manual; PREFIX=, DESTDIR=
 	@tools/install "$(DESTDIR)" "$(PREFIX)"
 
 lint: ## rustfmt, clippy, and shellcheck where it is installed

@@ -21,10 +21,9 @@ mod walk;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    cmd::Cli::parse().run().unwrap_or_else(|error| {
+    let status = cmd::Cli::read().and_then(cmd::Cli::run);
+    status.unwrap_or_else(|error| {
         report::error(&error);
         ExitCode::FAILURE
     })

@@ -5,6 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Write as _};
 
+use anstyle::{AnsiColor, Style};
+
 use crate::module::mount::MountError;
 use crate::module::refusal::Refusal;
 use crate::scan::ScanError;
@@ -36,26 +38,36 @@ impl fmt::Display for Hinted {
 
 impl Error for Hinted {}
 
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+
 /// Prints an error, its causes, and the way out where one is known.
 pub(crate) fn error(error: &anyhow::Error) {
-    eprint!("{}", describe(error));
+    say(&describe(error));
 }
 
 fn describe(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    let mut hint = None;
     for (depth, cause) in error.chain().enumerate() {
-        let what = if depth == 0 { "error" } else { "  caused by" };
-        text += &format!("{what}: {}\n", indented(&cause.to_string()));
-        hint = hint.or_else(|| hint_of(cause));
+        let what = match depth {
+            0 => format!("{RED}error:{RED:#}"),
+            _ => "  caused by:".into(),
+        };
+        text += &format!("{what} {}\n", indented(&cause.to_string()));
     }
-    if let Some(hint) = hint {
-        text += &format!("  hint: {hint}\n");
+    if let Some(hint) = hint_of(error) {
+        text += &format!("  {GREEN}hint:{GREEN:#} {hint}\n");
     }
     text
 }
 
-fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
+/// The way out of an error, where one of its causes has it.
+pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(hint_of_cause)
+}
+
+fn hint_of_cause(error: &(dyn Error + 'static)) -> Option<String> {
     let refusal = error.downcast_ref::<Refusal>().map(Refusal::hint);
     refusal
         .or_else(|| error.downcast_ref::<MountError>().map(MountError::hint))
@@ -70,7 +82,21 @@ fn indented(message: &str) -> String {
 
 /// Prints a warning.
 pub(crate) fn warning(message: &str) {
-    eprintln!("warning: {}", indented(message));
+    say(&format!(
+        "{YELLOW}warning:{YELLOW:#} {}\n",
+        indented(message)
+    ));
+}
+
+/// Prints a line on stderr that is neither.
+pub(crate) fn note(message: &str) {
+    say(&format!("{message}\n"));
+}
+
+/// Writes to stderr, with colours where they are wanted. There is nobody to be
+/// told that nobody listens.
+fn say(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Writes text to stdout. A reader who has seen enough is no error.
@@ -83,6 +109,13 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// The name that was meant, if one is near enough.
+pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let distance = |known: &str| strsim::damerau_levenshtein(name, known);
+    let (distance, known) = (known.into_iter().map(|known| (distance(known), known))).min()?;
+    (distance <= name.len().max(3) / 3).then_some(known)
 }
 
 /// A number of bytes for people.
@@ -117,11 +150,25 @@ mod tests {
     #[test]
     fn an_error_names_causes_and_the_way_out() {
         let error = Err::<(), _>(Hinted::new("two\nlines", "do this")).context("cannot");
-        let text = describe(&error.unwrap_err());
+        let text = anstream::adapter::strip_str(&describe(&error.unwrap_err())).to_string();
         assert_eq!(
             text,
             "error: cannot\n  caused by: two\n    lines\n  hint: do this\n"
         );
+    }
+
+    #[test]
+    fn a_name_that_is_near_is_meant() {
+        let known = ["exclude", "include", "input"];
+        for (name, meant) in [
+            ("exlude", Some("exclude")),
+            ("inptu", Some("input")),
+            ("inclued", Some("include")),
+            ("output", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, known), meant, "{name}");
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Opts {
         if !self.quiet {
             let contents = Summary::of(&image.tables)?;
             let size = report::bytes(image.tables.len() as u64 + image.data_len);
-            eprintln!("wrote {contents} into {place}: {size}");
+            report::note(&format!("wrote {contents} into {place}: {size}"));
         }
         Ok(())
     }

@@ -65,6 +65,60 @@ const FLAGS: [Flag; 7] = [
     },
 ];
 
+/// A source in a spec file: the key that says where it is, beside [`GUEST`].
+pub(crate) struct Mount {
+    pub(crate) key: &'static str,
+    /// The flag of the same source.
+    pub(crate) flag: &'static str,
+    /// What stands between guest path and source in the flag's value.
+    pub(crate) separator: &'static str,
+    /// Whether it is the path of something on the host.
+    pub(crate) is_path: bool,
+}
+
+impl Mount {
+    const fn path(key: &'static str, flag: &'static str) -> Mount {
+        Mount {
+            key,
+            flag,
+            separator: "::",
+            is_path: true,
+        }
+    }
+}
+
+/// The key of a mount's guest path.
+pub(crate) const GUEST: &str = "guest";
+
+/// What a mount of a spec file can be.
+pub(crate) static MOUNTS: [Mount; 6] = [
+    Mount::path("host", "mapdir"),
+    Mount::path("tar", "tar"),
+    Mount::path("zip", "zip"),
+    Mount::path("oci", "oci"),
+    Mount::path("image", "image"),
+    Mount {
+        key: "text",
+        flag: "file",
+        separator: "=",
+        is_path: false,
+    },
+];
+
+/// The kind of mount that is meant by its key or by a flag.
+pub(crate) fn mount_of(name: &str) -> Option<&'static Mount> {
+    // The same in another order.
+    let name = if name == "dir" { "mapdir" } else { name };
+    MOUNTS
+        .iter()
+        .find(|mount| mount.key == name || mount.flag == name)
+}
+
+/// The names of the flags that are sources.
+pub(crate) fn flags() -> impl Iterator<Item = &'static str> {
+    FLAGS.into_iter().map(|flag| flag.name)
+}
+
 impl FromArgMatches for Mappings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Mappings, clap::Error> {
         let mut found: Vec<(usize, Mapping)> = Vec::new();

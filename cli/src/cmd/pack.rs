@@ -33,7 +33,9 @@ use crate::scan::Source;
 /// The same files give the same bytes: their order and the clock do not matter,
 /// and their times can be set with --mtime or SOURCE_DATE_EPOCH.
 #[derive(clap::Args)]
-#[command(after_long_help = "\
+#[command(
+    override_usage = "monaka pack [OPTIONS] <APP.WASM> -o <OUT.WASM>\n       monaka pack [OPTIONS] [--config <FILE>]",
+    after_long_help = "\
 Examples:
   monaka pack app.wasm --mapdir /::./root -o out.wasm
   monaka pack app.wasm --mapdir /usr/lib::./lib --mapdir /etc/app.conf::./my.conf -o out.wasm
@@ -43,13 +45,22 @@ Examples:
   docker save app | monaka pack app.wasm --oci /::- -o out.wasm
   monaka pack app.wasm --mapdir /::. --exclude .git --file /etc/version=1.2 --dry-run
   monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -
+  monaka pack --max-bytes 64M      (all else is in monaka.toml; `monaka init` writes one)
 
 Exit status: 0 on success, 1 on an error, 2 when the command line is wrong.
-On an error nothing is written.")]
+On an error nothing is written."
+)]
 pub(crate) struct Opts {
     /// The program; `-` reads it from stdin
     #[arg(value_name = "APP.WASM")]
     input: PathBuf,
+    /// Read FILE first; without APP.WASM, monaka.toml in the current directory
+    ///
+    /// It holds these flags as keys and the sources as [[mount]] tables, with paths
+    /// relative to the file. A flag that is given once overrides its key, sources
+    /// and flags that may be given many times add to it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     sources: Sources,
     /// Let the program see the directories that the host opens at run time,
@@ -158,7 +169,7 @@ impl Opts {
         let old_data = packed.as_ref().map_or(&[][..], Packed::data);
         let sbom = self.list_files(&tree, place, progress, old_data)?;
         if self.verbose {
-            eprint!("{}", listing::paths(&tree));
+            report::note(listing::paths(&tree).trim_end());
         }
         let valid = tree.validate()?;
         let image = write(&valid)?;
@@ -189,7 +200,9 @@ impl Opts {
             let contents = Summary::of(&image.tables)?;
             let place = output::shown(place, "stdout");
             let (size, time) = (report::bytes(written), begun.elapsed().as_secs_f64());
-            eprintln!("packed {contents} into {place}: {size} in {time:.2} s");
+            report::note(&format!(
+                "packed {contents} into {place}: {size} in {time:.2} s"
+            ));
         }
         Ok(())
     }
@@ -206,7 +219,7 @@ impl Opts {
         let valid = tree.validate()?;
         let contents = Summary::of(&write(&valid)?.tables)?;
         if !self.quiet {
-            eprintln!("would pack {contents}");
+            report::note(&format!("would pack {contents}"));
         }
         Ok(())
     }

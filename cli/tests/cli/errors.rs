@@ -213,7 +213,8 @@ For more information, try '--help'.
         (good.clone().into(), "pack app.wasm --mapdir /::root", 2, "\
 error: say where the packed module goes: -o OUT.WASM
 
-Usage: monaka pack [OPTIONS] <APP.WASM>
+Usage: monaka pack [OPTIONS] <APP.WASM> -o <OUT.WASM>
+       monaka pack [OPTIONS] [--config <FILE>]
 
 For more information, try '--help'.
 "),

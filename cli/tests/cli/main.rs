@@ -2,9 +2,11 @@
 
 mod errors;
 mod fake;
+mod habits;
 #[cfg(unix)]
 mod look;
 mod sources;
+mod spec;
 
 use std::fs;
 use std::path::Path;
