@@ -1,5 +1,6 @@
 //! `monaka inspect`: what a module is and what was packed into it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use monaka_vfs_core::witx;
 
 use super::pack::Summary;
 use crate::module::analyze::Module;
+use crate::module::features::{self, Feature, Runtime};
 use crate::module::link::Library;
 use crate::module::merge::Layout;
 use crate::module::packed::Packed;
@@ -66,6 +68,8 @@ impl Opts {
             (Some(packed), true) => packed_json(&packed, &module, &imports),
             (Some(packed), false) => packed_text(&packed, &module),
             (None, true) => Ok(json::object([
+                ("features", features_json(&used(&wasm)?)),
+                ("runs_on", runs_on_json(&used(&wasm)?)),
                 ("packed", "false".into()),
                 ("module_bytes", wasm.len().to_string()),
                 ("linked", library(&module).is_ok().to_string()),
@@ -209,6 +213,7 @@ fn shown_memories(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
 
 fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
     let record = &packed.record;
+    let features = used(packed.wasm)?;
     let contents = Summary::of(packed.tables())?;
     let image = Image::open(packed.tables())?;
     let read_only = match read_only(image) {
@@ -233,7 +238,9 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
          imports     {imports} (`--imports` lists them)\n\
          {reasons}\
          module      {size}: {parts}\n\
-         {memories}",
+         {memories}\
+         features    {features}\n\
+         runs on     {runs_on}\n",
         mounts = mounts(packed)?.join(", "),
         route = match packed.merged.map(|merged| merged.layout) {
             None => "linked",
@@ -253,11 +260,14 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
         size = report::bytes(packed.wasm.len() as u64),
         parts = shown_parts(packed)?,
         memories = shown_memories(packed, module)?,
+        features = features::list(&features),
+        runs_on = features::runs_on(&features),
     ))
 }
 
 fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> Result<String> {
     let record = &packed.record;
+    let features = used(packed.wasm)?;
     let contents = Summary::of(packed.tables())?;
     let image = Image::open(packed.tables())?;
     let (limits, none) = (image.limits(), Limits::default());
@@ -326,5 +336,26 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
                     .map(|import| json::string(reason(import, packed.record.host_dirs()))),
             ),
         ),
+        ("features", features_json(&features)),
+        ("runs_on", runs_on_json(&features)),
     ]))
+}
+
+fn used(wasm: &[u8]) -> Result<BTreeSet<Feature>, Refusal> {
+    features::used(wasm).map_err(|error| Refusal::Malformed(error.to_string()))
+}
+
+fn features_json(features: &BTreeSet<Feature>) -> String {
+    json::array(features.iter().map(|feature| json::string(feature.name())))
+}
+
+/// Each runtime with its first version, or null.
+fn runs_on_json(features: &BTreeSet<Feature>) -> String {
+    let since = |runtime: Runtime| match runtime.since(features) {
+        Ok(version) => json::string(&version.to_string()),
+        Err(_) => "null".into(),
+    };
+    let runtimes =
+        Runtime::ALL.map(|runtime| format!("{}: {}", json::string(runtime.name()), since(runtime)));
+    format!("{{{}}}", runtimes.join(", "))
 }

@@ -13,6 +13,7 @@
 pub(crate) mod analyze;
 mod blob;
 mod code;
+pub(crate) mod features;
 pub(crate) mod finish;
 mod foreign;
 mod graft;
