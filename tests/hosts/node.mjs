@@ -5,8 +5,11 @@
 //                                          comma-separated exports, prints results
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { argv, exit } from "node:process";
+import process, { argv, exit } from "node:process";
 import { WASI } from "node:wasi";
+
+// Deno has no flag for this: node:wasi is experimental, we know.
+process.emitWarning = () => {};
 
 const [path, ...args] = argv.slice(2);
 const wasi = new WASI({

@@ -3,64 +3,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use monaka_tests::toolbox::{
-    Libc, Linked, Opt, Outcome, Program, finish, mapped, monaka, pack, root, skip,
-};
+use monaka_tests::runtime::Runtime;
+use monaka_tests::toolbox::{Libc, Linked, Opt, Outcome, Program, finish, mapped, monaka, pack};
 use tempfile::TempDir;
 
-/// A runtime that is not ours.
-#[derive(Clone, Copy)]
-enum Host {
-    Node,
-    PyPi,
-}
-
-impl Host {
-    fn is_here(self) -> bool {
-        let (mut probe, why) = match self {
-            Host::Node => (Command::new("node"), "node is not installed"),
-            Host::PyPi => (self.command(), "wasmtime is not in .cache/python"),
-        };
-        let there = match self {
-            Host::Node => probe.arg("--version").output().is_ok(),
-            Host::PyPi => packages().join("wasmtime").exists(),
-        };
-        there || skip(why)
-    }
-
-    fn command(self) -> Command {
-        let hosts = root().join("tests/hosts");
-        match self {
-            Host::Node => {
-                let mut node = Command::new("node");
-                node.arg("--no-warnings").arg(hosts.join("node.mjs"));
-                node
-            }
-            Host::PyPi => {
-                let mut python = Command::new("python3");
-                python
-                    .env("MONAKA_PYTHON", packages())
-                    .arg(hosts.join("wasmtime.py"));
-                python
-            }
-        }
-    }
-
-    fn run(self, module: &Path, args: &[&str]) -> Outcome {
-        finish(self.command().arg(module).args(args), "a line\nanother\n")
-    }
-}
-
-fn packages() -> PathBuf {
-    root().join(".cache/python")
-}
+/// What every program gets.
+const STDIN: &str = "a line\nanother\n";
 
 fn expected(module: &Path, args: &[&str]) -> Outcome {
     let mut command = monaka(["run".as_ref(), module.as_os_str()]);
     command.args(["--env", "MONAKA_DUMP=1", "--env", "GREETING=hello", "--"]);
-    finish(command.args(args), "a line\nanother\n")
+    finish(command.args(args), STDIN)
 }
 
 /// Packs the sample directory into `program`.
@@ -76,20 +30,20 @@ fn packed(program: Program, libc: Libc, dir: &Path) -> PathBuf {
 }
 
 /// Runs `program` on `host` and on ours, for each libc that is here.
-fn check(host: Host, program: Program, args: &[&str]) {
+fn check(host: Runtime, program: Program, args: &[&str]) {
     for libc in Libc::ALL {
         if !host.is_here() || !libc.is_here() {
             continue;
         }
         let dir = TempDir::new().expect("create a directory");
         let module = packed(program, libc, dir.path());
-        host.run(&module, args)
+        host.run(&module, args, STDIN)
             .expect_same(&expected(&module, args));
     }
 }
 
 /// Files, descriptors and memory last from one call of a reactor to the next.
-fn check_reactor(host: Host) {
+fn check_reactor(host: Runtime) {
     for libc in Libc::ALL {
         if !host.is_here() || !libc.is_here() {
             continue;
@@ -97,7 +51,7 @@ fn check_reactor(host: Host) {
         let dir = TempDir::new().expect("create a directory");
         let module = packed(Program::Reactor("reactor.c"), libc, dir.path());
         let calls = ["--invoke", "count,count,checksum,count,constructions"];
-        let outcome = host.run(&module, &calls).expect_success();
+        let outcome = host.run(&module, &calls, STDIN).expect_success();
         let sum: u32 = "a text of one line\n".bytes().map(u32::from).sum();
         let printed = format!("constructor 1: a text of one line\n1\n2\n{sum}\n3\n1\n");
         assert_eq!(outcome.stdout, printed, "{libc:?}");
@@ -111,32 +65,32 @@ macro_rules! hosts {
 
             #[test]
             fn every_call() {
-                check(Host::$host, Program::Test("everything.c"), &[]);
+                check(Runtime::$host, Program::Test("everything.c"), &[]);
             }
 
             #[test]
             fn standard_input_and_output() {
-                check(Host::$host, Program::Test("stdio.c"), &[]);
+                check(Runtime::$host, Program::Test("stdio.c"), &[]);
             }
 
             #[test]
             fn constructors() {
-                check(Host::$host, Program::Test("constructors.cpp"), &[]);
+                check(Runtime::$host, Program::Test("constructors.cpp"), &[]);
             }
 
             #[test]
             fn arguments_and_exit_code() {
-                check(Host::$host, Program::Test("arguments.c"), &["exit", "42", "ü"]);
+                check(Runtime::$host, Program::Test("arguments.c"), &["exit", "42", "ü"]);
             }
 
             #[test]
             fn better_than_the_host() {
-                check(Host::$host, Program::Test("better.c"), &[]);
+                check(Runtime::$host, Program::Test("better.c"), &[]);
             }
 
             #[test]
             fn a_reactor_keeps_its_state() {
-                check_reactor(Host::$host);
+                check_reactor(Runtime::$host);
             }
         }
     )*};

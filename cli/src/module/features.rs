@@ -7,7 +7,8 @@
 //!
 //! Sources, each entry from the first that has it:
 //!
-//! - `tests/tests/features.rs` asks the runtimes that are here, for each feature
+//! - `tests/tests/features.rs` asks the runtimes that are here, for each feature: so node
+//!   24.19 and wasmi
 //! - browsers, node, Deno, wasmtime, Wasmer, wazero: webassembly.org/features
 //!   (WebAssembly/website, features.json)
 //! - wasmtime: release notes of 47 (exceptions, GC) and 49 (wide arithmetic)
@@ -120,11 +121,11 @@ impl Feature {
             Feature::Memory64           => [v(30, 0), v(24, 0), v(2, 9), v(133, 0), v(134, 0), NO,       NO,      NO,       v(0, 41), NO],
             Feature::Threads            => [v(15, 0), v(20, 0), v(2, 9), v(85, 0),  v(79, 0),  v(15, 0), v(4, 0), NO,       NO,       NO],
             Feature::LegacyExceptions   => [NO,       v(20, 0), v(2, 9), v(95, 0),  v(100, 0), v(15, 2), NO,      NO,       NO,       NO],
-            Feature::Exceptions         => [v(47, 0), v(25, 0), v(2, 9), v(137, 0), v(131, 0), v(18, 4), v(6, 0), v(0, 16), NO,       NO],
+            Feature::Exceptions         => [v(47, 0), v(24, 19), v(2, 9), v(137, 0), v(131, 0), v(18, 4), v(6, 0), v(0, 16), NO,       NO],
             Feature::FunctionReferences => [v(47, 0), v(22, 0), v(2, 9), v(119, 0), v(120, 0), v(18, 0), NO,      v(0, 16), NO,       NO],
             Feature::Gc                 => [v(47, 0), v(22, 0), v(2, 9), v(119, 0), v(120, 0), v(18, 2), NO,      v(0, 16), NO,       NO],
-            Feature::CustomPageSizes    => [NO; 10],
-            Feature::WideArithmetic     => [v(49, 0), NO,       NO,      NO,        NO,        NO,       v(7, 1), NO,       NO,       NO],
+            Feature::CustomPageSizes    => [NO,       NO,       NO,      NO,        NO,        NO,       NO,      NO,       v(0, 41), NO],
+            Feature::WideArithmetic     => [v(49, 0), NO,       NO,      NO,        NO,        NO,       v(7, 1), NO,       v(0, 42), NO],
             Feature::Experimental       => [NO; 10],
         }
     }

@@ -124,6 +124,15 @@ impl Case {
         self.run(&out, &[], self.leaves)
     }
 
+    /// Packs its module as it is into one of the same name in `out`.
+    pub(crate) fn pack_into(&self, layout: &str, out: &Path) -> PathBuf {
+        let dir = self.directory();
+        let out = out.join(self.module.file_name().expect("a file"));
+        let mut pack = self.pack(&self.module, dir.path(), layout);
+        finish(pack.arg("-o").arg(&out), "").expect_success();
+        out
+    }
+
     /// Packs `module` with what the case finds in `dir`, without saying where to.
     pub(crate) fn pack(&self, module: &Path, dir: &Path, layout: &str) -> Command {
         let mut pack = monaka(["pack".as_ref(), module.as_os_str()]);

@@ -6,13 +6,13 @@ use crate::case::Case;
 /// A test per mode. Their output is compared, and says in `files` what only a file
 /// system can have told.
 macro_rules! languages {
-    ($($language:ident)*) => {$(
-        mod $language {
+    ($($module:ident $language:literal)*) => {$(
+        mod $module {
             use super::*;
 
             #[test]
             fn files() {
-                let printed = Case::new(built(stringify!($language)), &["files"]).check(0);
+                let printed = Case::new(built($language), &["files"]).check(0);
                 for line in ["/moved/renamed 8 ", "/soft -> moved/renamed", "/many/0900 3 "] {
                     assert!(printed.contains(line), "no '{line}'\n{printed}");
                 }
@@ -20,20 +20,20 @@ macro_rules! languages {
 
             #[test]
             fn heap_and_files_grow_in_turn() {
-                let printed = Case::new(built(stringify!($language)), &["grow", "40"]).check(0);
+                let printed = Case::new(built($language), &["grow", "40"]).check(0);
                 assert!(printed.contains(" blocks, "), "{printed}");
             }
 
             #[test]
             #[ignore = "large: make subjects"]
             fn heap_and_files_grow_to_hundreds_of_megabytes() {
-                Case::new(built(stringify!($language)), &["grow", "400"]).check(0);
+                Case::new(built($language), &["grow", "400"]).check(0);
             }
 
             #[test]
             #[ignore = "large: make subjects"]
             fn files_grow_until_there_is_no_space() {
-                let case = Case::new(built(stringify!($language)), &["limit", "300"]);
+                let case = Case::new(built($language), &["limit", "300"]);
                 for layout in case.layouts() {
                     let printed = case.packed(layout).expect_success().stdout;
                     let full = "full, and more than 100 files: true\n";
@@ -44,4 +44,11 @@ macro_rules! languages {
     )*};
 }
 
-languages! { rust go zig assemblyscript }
+languages! {
+    rust "rust"
+    go "go"
+    zig "zig"
+    assemblyscript "assemblyscript"
+    c_old "c-old"
+    c_yowasp "c-yowasp"
+}

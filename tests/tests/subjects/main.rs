@@ -15,4 +15,5 @@ mod host;
 mod languages;
 mod left;
 mod modules;
+mod runtimes;
 mod table;
