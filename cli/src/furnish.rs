@@ -88,6 +88,11 @@ impl Furnishing {
     }
 }
 
+/// Whether a directory is added there when something is packed.
+pub(crate) fn is_place(path: &[u8]) -> bool {
+    path == DEV || path == TMP
+}
+
 /// The directory of that name below the root, made if nothing is there.
 /// `None` if something else is.
 fn vacant_directory<S>(tree: &mut Tree<S>, guest: &[u8]) -> Result<Option<NodeId>> {

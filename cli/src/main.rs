@@ -1,6 +1,7 @@
 //! The `monaka` command.
 
 mod cmd;
+mod compare;
 mod dates;
 mod entry;
 mod find;

@@ -17,7 +17,7 @@ use monaka_vfs_core::image::format::MAGIC;
 use monaka_vfs_core::image::{Glance, Image, ImageError, Inode, Kind, tables_len};
 
 use crate::frames::Frames;
-use crate::module::packed;
+use crate::module::packed::{self, ImageRecord};
 use crate::module::recognise::recognise;
 use crate::module::refusal::Refusal;
 use crate::output::{self, Input};
@@ -29,6 +29,8 @@ pub(crate) struct Stored {
     /// Where in the input the tables are, and the data area.
     tables: Range<usize>,
     data: Range<usize>,
+    /// What `pack` has recorded of it; nothing in an image file.
+    record: Option<ImageRecord>,
     /// What messages call it.
     pub(crate) name: String,
 }
@@ -42,7 +44,11 @@ impl Stored {
 
     fn located(path: &Path, name: String) -> Result<Stored> {
         let input = Input::open(path)?;
-        let (tables, data) = locate(&input)?;
+        let Place {
+            tables,
+            data,
+            record,
+        } = locate(&input)?;
         let data_len = Glance::open(&input[tables.clone()])
             .map_err(damaged)?
             .data_len();
@@ -61,6 +67,7 @@ impl Stored {
             input,
             tables,
             data,
+            record,
             name,
         })
     }
@@ -77,26 +84,58 @@ impl Stored {
         checked.with_context(|| format!("cannot look into {}", self.name))
     }
 
+    /// All of the file.
+    pub(crate) fn file(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// The image: tables, then the data area.
+    pub(crate) fn whole(&self) -> &[u8] {
+        &self.input[self.tables.start..self.data.end]
+    }
+
+    /// The data area.
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.input[self.data.clone()]
+    }
+
+    /// What `pack` has recorded of a module's image.
+    pub(crate) fn record(&self) -> Option<&ImageRecord> {
+        self.record.as_ref()
+    }
+
     /// What a regular file of the image contains.
     pub(crate) fn contents(&self, inode: &Inode<'_>) -> Result<Box<dyn Read + '_>> {
-        let Kind::Regular {
-            start,
-            size,
-            stored,
-        } = inode.kind
-        else {
-            bail!("only regular files have contents");
-        };
-        let data = &self.input[self.data.clone()];
-        let bytes = usize::try_from(start)
-            .ok()
-            .zip(usize::try_from(stored_len(inode)).ok())
-            .and_then(|(start, len)| data.get(start..)?.get(..len))
-            .context("its contents lie outside of the image")?;
+        match inode.kind {
+            Kind::Regular {
+                start,
+                size,
+                stored,
+            } => self.read(start, size, stored),
+            _ => bail!("only regular files have contents"),
+        }
+    }
+
+    /// The `size` bytes of contents that begin at a place of the data area, where
+    /// they may be compressed to `stored` bytes.
+    pub(crate) fn read(
+        &self,
+        start: u64,
+        size: u64,
+        stored: Option<u32>,
+    ) -> Result<Box<dyn Read + '_>> {
+        let bytes = self.bytes(start, stored.map_or(size, u64::from));
+        let bytes = bytes.context("its contents lie outside of the image")?;
         Ok(match stored {
             None => Box::new(bytes),
             Some(_) => Box::new(Frames::new(bytes, size)?),
         })
+    }
+
+    /// Bytes of the data area, if it has them.
+    pub(crate) fn bytes(&self, start: u64, len: u64) -> Option<&[u8]> {
+        let (start, len) = (usize::try_from(start).ok()?, usize::try_from(len).ok()?);
+        self.data().get(start..)?.get(..len)
     }
 }
 
@@ -116,14 +155,25 @@ pub(crate) fn damaged(error: ImageError) -> anyhow::Error {
     Hinted::new(format!("the image is damaged: {error}"), DAMAGED).into()
 }
 
+/// Where in a file an image is.
+struct Place {
+    tables: Range<usize>,
+    data: Range<usize>,
+    record: Option<ImageRecord>,
+}
+
 /// Where the tables and the data area are.
-fn locate(input: &[u8]) -> Result<(Range<usize>, Range<usize>)> {
+fn locate(input: &[u8]) -> Result<Place> {
     if input.starts_with(&MAGIC) {
         let len = tables_len(input).map_err(damaged)? as usize;
         if len > input.len() {
             return Err(damaged(ImageError::Truncated));
         }
-        return Ok((0..len, len..input.len()));
+        return Ok(Place {
+            tables: 0..len,
+            data: len..input.len(),
+            record: None,
+        });
     }
     match recognise(input) {
         Err(error @ Refusal::NotWasm(_)) => {
@@ -142,5 +192,9 @@ fn locate(input: &[u8]) -> Result<(Range<usize>, Range<usize>)> {
     let start = found.image.as_ptr().addr() - input.as_ptr().addr();
     let end = start + found.image.len();
     let data = start + (found.record.tables_len as usize).min(found.image.len());
-    Ok((start..data, data..end))
+    Ok(Place {
+        tables: start..data,
+        data: data..end,
+        record: Some(found.record),
+    })
 }

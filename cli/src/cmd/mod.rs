@@ -2,6 +2,7 @@
 
 mod cat;
 mod completions;
+mod diff;
 mod du;
 mod image;
 mod init;
@@ -18,6 +19,7 @@ mod spec;
 mod stat;
 mod tree;
 mod treemap;
+mod verify;
 
 use std::env;
 use std::ffi::OsString;
@@ -67,6 +69,8 @@ enum Command {
     Stat(stat::Opts),
     Tree(tree::Opts),
     Du(du::Opts),
+    Diff(diff::Opts),
+    Verify(verify::Opts),
     Completions(completions::Opts),
     Man(man::Opts),
 }
@@ -114,6 +118,8 @@ impl Cli {
             Command::Stat(opts) => opts.run(),
             Command::Tree(opts) => opts.run(),
             Command::Du(opts) => opts.run(),
+            Command::Diff(opts) => opts.run(),
+            Command::Verify(opts) => opts.run(),
             Command::Completions(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Man(opts) => opts.run().map(|()| ExitCode::SUCCESS),
         }

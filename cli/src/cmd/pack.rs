@@ -113,17 +113,20 @@ impl Opts {
         let place = match &self.output {
             Some(place) => place,
             None if output::is_dash(&self.input) || self.dry_run => Path::new("-"),
-            None => usage_error("say where the packed module goes: -o OUT.WASM"),
+            None => usage_error("pack", "say where the packed module goes: -o OUT.WASM"),
         };
         if self.sources.of_stdin() + usize::from(output::is_dash(&self.input)) > 1 {
-            usage_error("only one of program and archives can be read from stdin");
+            usage_error(
+                "pack",
+                "only one of program and archives can be read from stdin",
+            );
         }
         if !self.dry_run {
             Output::check(place)?;
         }
         if let Some(sbom) = &self.sbom {
             if output::is_dash(sbom) && output::is_dash(place) {
-                usage_error("only one of module and --sbom can go to stdout");
+                usage_error("pack", "only one of module and --sbom can go to stdout");
             }
             Output::check(sbom)?;
         }
@@ -278,12 +281,12 @@ impl Opts {
 }
 
 /// Ends the process as clap does on a wrong command line.
-fn usage_error(message: &str) -> ! {
+pub(super) fn usage_error(command: &str, message: &str) -> ! {
     let mut cli = super::Cli::command();
     cli.build();
     let kind = ErrorKind::MissingRequiredArgument;
-    match cli.find_subcommand_mut("pack") {
-        Some(pack) => pack.error(kind, message).exit(),
+    match cli.find_subcommand_mut(command) {
+        Some(command) => command.error(kind, message).exit(),
         None => cli.error(kind, message).exit(),
     }
 }

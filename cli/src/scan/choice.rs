@@ -49,6 +49,15 @@ pub(crate) struct Choice {
 const MAX_UNPACKED: u64 = 2 << 30;
 
 impl Choice {
+    /// Whether any flag was given.
+    pub(crate) fn is_made(&self) -> bool {
+        let numbers = [self.max_file_size, self.max_unpacked];
+        self.follow_symlinks
+            || !self.include.is_empty()
+            || !self.exclude.is_empty()
+            || numbers.iter().any(Option::is_some)
+    }
+
     /// How much an archive may unpack to.
     pub(super) fn max_unpacked(&self) -> u64 {
         self.max_unpacked.unwrap_or(MAX_UNPACKED)

@@ -154,6 +154,24 @@ impl<'c> Scanner<'c> {
     }
 }
 
+/// What `pack` would take of a host's directory as `/`, and what should be said of
+/// that.
+pub(crate) fn directory_tree(
+    path: &Path,
+    choice: &Choice,
+    progress: Progress,
+) -> Result<(Tree<Source>, Vec<String>)> {
+    let mut tree = Tree::new(Meta::default());
+    let mut scanner = Scanner::new(choice, progress);
+    let mapping = Mapping {
+        guest: b"/".into(),
+        into: true,
+        from: Origin::Host(path.into()),
+    };
+    scanner.scan(&mut tree, &mapping)?;
+    Ok((tree, scanner.finish()))
+}
+
 /// Adds a file that was given by its contents. It has no time that a clock or a
 /// host could change.
 fn add_text(tree: &mut Tree<Source>, mapping: &Mapping, text: &[u8]) -> Result<()> {

@@ -18,13 +18,13 @@ const PLAIN: &str = r#"(module
     (memory 1) (data (i32.const 8) "the program's"))"#;
 
 /// The files that hold the tree of [`packed`].
-const FILES: [&str; 4] = ["linked.wasm", "single.wasm", "multi.wasm", "files.img"];
+pub(super) const FILES: [&str; 4] = ["linked.wasm", "single.wasm", "multi.wasm", "files.img"];
 
 /// 2023-11-14 22:13:20 UTC
 const TIME: u64 = 1_700_000_000;
 
 /// A tree in everything that can hold one.
-fn packed() -> Place {
+pub(super) fn packed() -> Place {
     let place = Place::new();
     place.put("linked.wat.wasm", &program(ABI, ""));
     place.put("plain.wat.wasm", PLAIN);

@@ -1,5 +1,7 @@
 //! The command as a user meets it: every error text, and what the commands print.
 
+#[cfg(unix)]
+mod diff;
 mod errors;
 mod fake;
 mod habits;
@@ -7,6 +9,8 @@ mod habits;
 mod look;
 mod sources;
 mod spec;
+#[cfg(unix)]
+mod verify;
 
 use std::fs;
 use std::path::Path;
