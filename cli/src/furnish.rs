@@ -6,7 +6,7 @@ use monaka_vfs_core::device::DEVICES;
 use monaka_vfs_core::image::{Contents, Escaped, Meta, NodeId, Tree};
 
 use crate::mapdir::guest_path;
-use crate::report::Hinted;
+use crate::report::{Hinted, nearest};
 
 /// `/dev`, `/tmp`, limits and read-only places of a packed tree.
 #[derive(clap::Args)]
@@ -103,14 +103,22 @@ fn vacant_directory<S>(tree: &mut Tree<S>, guest: &[u8]) -> Result<Option<NodeId
     }
 }
 
+/// The path that was meant by one where nothing is, if a name beside it is near enough.
+fn neighbour<S>(tree: &Tree<S>, guest: &[u8]) -> Option<String> {
+    let (parent, name) = str::from_utf8(guest).ok()?.rsplit_once('/')?;
+    let names = tree.children(tree.lookup(parent.as_bytes())?);
+    let names = names.filter_map(|(name, _)| str::from_utf8(name).ok());
+    Some(format!("{parent}/{}", nearest(name, names)?))
+}
+
 /// What a flag's guest path names.
 fn named<S>(tree: &Tree<S>, guest: &[u8]) -> Result<NodeId> {
     let Some(node) = tree.lookup(guest) else {
-        return Err(Hinted::new(
-            "nothing of that name is packed",
-            "map a directory or file there (--mapdir), or name one that is packed",
-        )
-        .into());
+        let hint = match neighbour(tree, guest) {
+            Some(path) => format!("did you mean {path}?"),
+            None => "map a directory or file there (--mapdir), or name one that is packed".into(),
+        };
+        return Err(Hinted::new("nothing of that name is packed", hint).into());
     };
     if let Contents::Symlink { target } = tree.contents(node) {
         return Err(Hinted::new(
@@ -221,6 +229,9 @@ mod tests {
             assert!(error.contains(message) && error.contains(guest), "{error}");
         }
         assert!(furnished(tree(), &["--read-only", "/a/../b"]).is_err());
+        let error = furnished(tree(), &["--read-only", "/a/d"]).unwrap_err();
+        let hint = crate::report::hint_of(&error);
+        assert_eq!(hint.as_deref(), Some("did you mean /a/b?"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod cat;
 mod completions;
 mod diff;
+mod doctor;
 mod du;
 mod image;
 mod init;
@@ -30,9 +31,9 @@ use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcom
 
 /// Packs a file system into a WASI Preview 1 module.
 ///
-/// The program is linked with libmonaka_vfs.a; `monaka pack` puts directories
-/// into it, and the result reads and writes them in memory on any runtime, with
-/// no preopened directory.
+/// `monaka pack` puts directories into any program of Preview 1, linked with
+/// libmonaka_vfs.a or not, and the result reads and writes them in memory on any
+/// runtime, with no preopened directory.
 #[derive(Parser)]
 #[command(
     name = "monaka",
@@ -40,9 +41,9 @@ use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcom
     max_term_width = 100,
     after_long_help = "\
 Examples:
-  monaka lib -o libmonaka_vfs.a
-  clang --target=wasm32-wasip1 app.c libmonaka_vfs.a -o app.wasm
+  monaka doctor app.wasm
   monaka pack app.wasm --mapdir /::./root -o out.wasm
+  monaka ls -lR out.wasm
   monaka run out.wasm -- some arguments
 
 Exit status: 0 on success, 1 on an error, 2 when the command line is wrong.
@@ -64,6 +65,7 @@ enum Command {
     Run(run::Opts),
     Lib(lib::Opts),
     Inspect(inspect::Opts),
+    Doctor(doctor::Opts),
     Ls(ls::Opts),
     Cat(cat::Opts),
     Stat(stat::Opts),
@@ -120,6 +122,7 @@ impl Cli {
             Command::Du(opts) => opts.run(),
             Command::Diff(opts) => opts.run(),
             Command::Verify(opts) => opts.run(),
+            Command::Doctor(opts) => opts.run(),
             Command::Completions(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Man(opts) => opts.run().map(|()| ExitCode::SUCCESS),
         }

@@ -25,10 +25,11 @@ use crate::scan::Source;
 /// Packs directories, archives and images into a program.
 ///
 /// Any program of WASI Preview 1 will do; one that is linked with
-/// libmonaka_vfs.a (`monaka lib` writes it) keeps that. The result needs no preopened directory: it reads and writes the packed files
-/// in its own memory, on any runtime, and forgets its changes when it ends.
-/// Mapping a directory over another merges them; the later one wins. Packing a
-/// packed module adds to it; its limits and read-only places stay.
+/// libmonaka_vfs.a (`monaka lib` writes it) keeps that. The result needs no
+/// preopened directory: it reads and writes the packed files in its own memory,
+/// on any runtime, and forgets its changes when it ends. Mapping a directory over
+/// another merges them; the later one wins. Packing a packed module adds to it;
+/// its limits and read-only places stay.
 ///
 /// The same files give the same bytes: their order and the clock do not matter,
 /// and their times can be set with --mtime or SOURCE_DATE_EPOCH.

@@ -12,6 +12,7 @@
 
 pub(crate) mod analyze;
 mod blob;
+pub(crate) mod checkup;
 mod code;
 pub(crate) mod features;
 pub(crate) mod finish;
@@ -21,6 +22,7 @@ pub(crate) mod link;
 mod lower;
 pub(crate) mod merge;
 pub(crate) mod mount;
+mod origin;
 pub(crate) mod packed;
 pub(crate) mod parts;
 pub(crate) mod program;

@@ -1,5 +1,6 @@
 //! What a file is that should be a module.
 
+use monaka_vfs_core::image::format::MAGIC;
 use wasmparser::Parser;
 
 use super::refusal::Refusal;
@@ -21,7 +22,10 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         () if starts(b"\x7fELF") => "a native program or object (ELF)",
         () if starts(b"\x1f\x8b") => "a gzip file",
         () if starts(b"\x28\xb5\x2f\xfd") => "a zstd file",
+        () if starts(b"\xfd7zXZ\0") => "an xz file",
         () if starts(b"PK\x03\x04") => "a zip file",
+        () if bytes.get(257..262) == Some(b"ustar") => "a tar archive",
+        () if starts(&MAGIC) => "an image of files, as `monaka image` writes them",
         () if starts(b"!<arch>\n") => "a library archive (.a)",
         () if starts(b"BC\xc0\xde") => "LLVM bitcode",
         () if starts(b"(module") || starts(b"(component") => {
@@ -44,7 +48,11 @@ mod tests {
 
     #[test]
     fn what_is_no_module_is_named() {
-        let cases: [(&[u8], &str); 9] = [
+        let tar = [&[b'n'; 257][..], b"ustar\0"].concat();
+        let cases: [(&[u8], &str); 12] = [
+            (&tar, "a tar archive"),
+            (b"\xfd7zXZ\0", "an xz file"),
+            (&MAGIC, "an image of files, as `monaka image` writes them"),
             (b"", "an empty file"),
             (b"!<arch>\n", "a library archive (.a)"),
             (b"PK\x03\x04", "a zip file"),

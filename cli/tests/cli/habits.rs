@@ -59,6 +59,7 @@ fn a_closed_pipe_is_no_panic() {
         "inspect packed.wasm --imports",
         "completions bash",
         "man pack",
+        "doctor app.wasm",
         "ls -lR packed.wasm",
         "cat packed.wasm /file",
         "stat packed.wasm /file",

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod diff;
+mod doctor;
 mod errors;
 mod fake;
 mod habits;

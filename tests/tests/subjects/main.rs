@@ -10,6 +10,7 @@
 
 mod built;
 mod case;
+mod doctor;
 mod drive;
 mod host;
 mod languages;
