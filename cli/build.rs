@@ -1,13 +1,18 @@
 //! Obtains `libmonaka_vfs.a`, which `monaka lib` writes out, and
-//! `monaka_vfs.wasm`, which `monaka pack` merges into programs: from the
-//! directory that `MONAKA_LIB` names, or by running `tools/build-lib`.
+//! `monaka_vfs.wasm`, which `monaka pack` merges into programs, and those that read
+//! compressed files: from the directory that `MONAKA_LIB` names, or by running `tools/build-lib`.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 2] = ["libmonaka_vfs.a", "monaka_vfs.wasm"];
+const NAMES: [&str; 4] = [
+    "libmonaka_vfs.a",
+    "libmonaka_vfs_zstd.a",
+    "monaka_vfs.wasm",
+    "monaka_vfs_zstd.wasm",
+];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=MONAKA_LIB");
@@ -51,13 +56,13 @@ fn build(out: &Path) {
         Ok(output) => fail(&format!(
             "tools/build-lib failed ({}); run tools/setup, or set MONAKA_LIB to a directory with {}\n{}",
             output.status,
-            NAMES.join(" and "),
+            NAMES.join(", "),
             String::from_utf8_lossy(&output.stderr)
         )),
         Err(error) => fail(&format!(
             "cannot run {}: {error}; set MONAKA_LIB to a directory with {}",
             tool.display(),
-            NAMES.join(" and ")
+            NAMES.join(", ")
         )),
     }
 }

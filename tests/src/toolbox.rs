@@ -18,6 +18,8 @@ use std::sync::OnceLock;
 
 use monaka_vfs_core::witx;
 
+use crate::compressed;
+
 /// A C compiler together with its libc, as `tools/wasi-cc` names them.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub enum Libc {
@@ -327,11 +329,15 @@ pub fn monaka<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     command
 }
 
-/// `monaka pack MODULE MAPPINGS… -o OUT`; it must succeed.
+/// `monaka pack MODULE MAPPINGS… -o OUT`, and `--compress` where that is
+/// [wanted](compressed::wanted); it must succeed.
 #[track_caller]
 pub fn pack<A: AsRef<OsStr>>(module: &Path, args: impl IntoIterator<Item = A>, out: &Path) {
     let mut command = monaka(["pack".as_ref(), module.as_os_str()]);
     command.args(args).arg("-o").arg(out);
+    if compressed::wanted() {
+        command.arg("--compress=1");
+    }
     finish(&mut command, "").expect_success();
 }
 
@@ -380,21 +386,31 @@ pub fn kept() -> &'static Path {
     })
 }
 
-/// The library that belongs to the command under test.
+/// The library that belongs to the command under test; where that is
+/// [wanted](compressed::wanted) the one that reads compressed files.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let library = kept().join(format!("libmonaka_vfs-{}.a", std::process::id()));
-        let settled = kept().join("libmonaka_vfs.a");
-        finish(monaka(["lib", "-o"]).arg(&library), "").expect_success();
+        let (zstd, name) = match compressed::wanted() {
+            true => (&["--zstd"][..], "libmonaka_vfs_zstd.a"),
+            false => (&[][..], "libmonaka_vfs.a"),
+        };
+        let settled = kept().join(name);
+        let mut command = monaka([&["lib"][..], zstd, &["-o"]].concat());
+        finish(command.arg(&library), "").expect_success();
         fs::rename(&library, &settled).expect("rename the library");
         settled
     })
 }
 
-/// The file system as a module of its own, built from the sources as they are.
+/// The file system as a module of its own, built from the sources as they are; where
+/// that is [wanted](compressed::wanted) the one that reads compressed files.
 pub fn blob() -> PathBuf {
     let built = kept().join("lib");
     finish(Command::new(root().join("tools/build-lib")).arg(&built), "").expect_success();
-    built.join("monaka_vfs.wasm")
+    built.join(match compressed::wanted() {
+        true => "monaka_vfs_zstd.wasm",
+        false => "monaka_vfs.wasm",
+    })
 }

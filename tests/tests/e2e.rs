@@ -409,6 +409,59 @@ fn a_merged_program_is_packed_again() {
     });
 }
 
+/// Compressed files are those that they were, in less room, and stay compressed when
+/// the module is packed again.
+#[test]
+fn compressed_files_are_merged_with() {
+    let (dir, root) = workshop();
+    write(dir.path().join("more/added"), "added\n".repeat(50_000));
+    let long: String = (0..60_000)
+        .map(|n| format!("line {}\n", n % 1009))
+        .collect();
+    write(root.join("long"), &long);
+    let first = format!("/::{}", text(&root));
+    let second = format!("/::{}", text(&dir.path().join("more")));
+    let packing = |module: &Path, args: &[&str], out: &Path| {
+        let mut pack = monaka(["pack", "--no-dev", "--no-tmp"]);
+        finish(pack.args(args).arg(module).arg("-o").arg(out), "")
+    };
+    each_libc(|libc| {
+        let plain = Program::Test("mounts.c").compile(libc, Opt::O2, Linked::Not);
+        let [raw, small, again, both] =
+            ["raw.wasm", "small.wasm", "again.wasm", "both.wasm"].map(|name| dir.path().join(name));
+        let len = |module: &Path| fs::metadata(module).expect("stat").len();
+        for layout in ["single", "multi"] {
+            let with = ["--memory", layout, "--mapdir", &first];
+            packing(&plain, &with, &raw).expect_success();
+            let with = [&with[..], &["--compress=3"]].concat();
+            packing(&plain, &with, &small).expect_success();
+            assert!(len(&small) + 400_000 < len(&raw), "{libc:?} {layout}");
+            let outcome = run(&small, &["--env", "MONAKA_DUMP=1"]).expect_success();
+            assert_eq!(outcome.stdout, format!("--- tree\n{}", tree::listed(&root)));
+
+            let more = ["--mapdir", &second];
+            packing(&small, &more, &again).expect_success();
+            let grown = len(&again) - len(&small);
+            assert!((300_000..400_000).contains(&grown), "{layout}: {grown}");
+            let compressing = ["--compress=3", "--mapdir", &second];
+            packing(&again, &compressing, &again).expect_success();
+            packing(&plain, &[&with[..], &more].concat(), &both).expect_success();
+            assert!(
+                fs::read(&again).expect("read") == fs::read(&both).expect("read"),
+                "{libc:?} {layout}: compressed later is not compressed at once"
+            );
+            let outcome = run(&again, &["--env", "MONAKA_DUMP=1"]).expect_success();
+            let added = outcome.stdout.contains("/added 300000 1 ");
+            assert!(added, "{}", outcome.stdout);
+
+            let late = packing(&raw, &compressing, &both);
+            assert_eq!(late.code, Some(1));
+            let why = "it was packed without --compress";
+            assert!(late.stderr.contains(why), "{}", late.stderr);
+        }
+    });
+}
+
 #[test]
 fn the_library_may_come_before_the_program() {
     each_libc(|libc| {

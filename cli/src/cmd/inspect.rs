@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::{Escaped, Image, Kind, Limits};
 use monaka_vfs_core::witx;
 
-use super::pack::Summary;
+use super::pack::{Compressed, Summary};
 use crate::module::analyze::Module;
 use crate::module::features::{self, Feature, Runtime};
 use crate::module::link::Library;
@@ -149,6 +149,20 @@ fn read_only(image: Image<'_>) -> [Vec<String>; 2] {
     places
 }
 
+/// How much the compressed files save, as a line; nothing where there are none.
+fn compressed(files: &Compressed) -> String {
+    if files.files == 0 {
+        return String::new();
+    }
+    format!(
+        "compressed  {}, {} in {} ({} %)\n",
+        report::count(files.files, "file", "files"),
+        report::bytes(files.bytes),
+        report::bytes(files.stored),
+        (files.stored * 100).div_ceil(files.bytes.max(1))
+    )
+}
+
 fn digest(packed: &Packed<'_>) -> String {
     let mut text = String::new();
     for byte in packed.record.digest {
@@ -228,6 +242,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
     Ok(format!(
         "packed      {contents}\n\
          mounts      {mounts}\n\
+         {compressed}\
          route       {route}\n\
          read-only   {read_only}\n\
          limits      {limits}\n\
@@ -242,6 +257,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
          features    {features}\n\
          runs on     {runs_on}\n",
         mounts = mounts(packed)?.join(", "),
+        compressed = compressed(&contents.compressed),
         route = match packed.merged.map(|merged| merged.layout) {
             None => "linked",
             Some(Layout::Single) => "rewrite, in the program's memory",
@@ -290,6 +306,9 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
         ("symlinks", contents.symlinks.to_string()),
         ("devices", contents.devices.to_string()),
         ("file_bytes", contents.bytes.to_string()),
+        ("compressed_files", contents.compressed.files.to_string()),
+        ("compressed_bytes", contents.compressed.bytes.to_string()),
+        ("stored_bytes", contents.compressed.stored.to_string()),
         (
             "route",
             json::string(match packed.merged {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::output::{self, Output};
 
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libmonaka_vfs.a"));
+const ZSTD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libmonaka_vfs_zstd.a"));
 const HEADER: &str = include_str!("../../../libvfs/guest/include/monaka.h");
 
 /// Writes the library that programs are linked with.
@@ -16,6 +17,7 @@ const HEADER: &str = include_str!("../../../libvfs/guest/include/monaka.h");
 #[command(after_long_help = "\
 Examples:
   monaka lib -o libmonaka_vfs.a
+  monaka lib --zstd -o libmonaka_vfs_zstd.a
   monaka lib -o lib/libmonaka_vfs.a --header include/monaka.h
   clang --target=wasm32-wasip1 app.c libmonaka_vfs.a -o app.wasm
 
@@ -29,6 +31,10 @@ pub(crate) struct Opts {
         required_unless_present = "header"
     )]
     output: Option<PathBuf>,
+    /// The library that reads compressed files (`monaka pack --compress`); it is
+    /// 20 KB larger
+    #[arg(long, requires = "output")]
+    zstd: bool,
     /// Where the C header goes; `-` is stdout
     #[arg(long, value_name = "HEADER")]
     header: Option<PathBuf>,
@@ -38,7 +44,8 @@ impl Opts {
     /// Writes what was asked for.
     pub(crate) fn run(self) -> Result<()> {
         if let Some(path) = &self.output {
-            let written = Output::check(path).and_then(|()| output::write(path, LIBRARY));
+            let library = if self.zstd { ZSTD } else { LIBRARY };
+            let written = Output::check(path).and_then(|()| output::write(path, library));
             written.context("cannot write the library")?;
         }
         if let Some(path) = &self.header {
@@ -59,6 +66,8 @@ mod tests {
 
     #[test]
     fn the_library_is_an_archive() {
-        assert!(super::LIBRARY.starts_with(b"!<arch>\n"));
+        for library in [super::LIBRARY, super::ZSTD] {
+            assert!(library.starts_with(b"!<arch>\n"));
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::output::{self, Output};
 use crate::progress::{Bar, Progress};
 use crate::report::{self, Hinted};
 use crate::sbom;
-use crate::scan::Source;
+use crate::scan::{LEVEL, Source, compress};
 
 /// Packs directories, archives and images into a program.
 ///
@@ -45,6 +45,7 @@ Examples:
   monaka pack python.wasm --tar /usr/lib/python3::lib.tar.zst --exclude '*.pyc' -o out.wasm
   docker save app | monaka pack app.wasm --oci /::- -o out.wasm
   monaka pack app.wasm --mapdir /::. --exclude .git --file /etc/version=1.2 --dry-run
+  monaka pack app.wasm --mapdir /::./root --compress -o out.wasm
   monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -
   monaka pack --max-bytes 64M      (all else is in monaka.toml; `monaka init` writes one)
 
@@ -77,6 +78,21 @@ pub(crate) struct Opts {
     /// Where the file system lives when it is merged in; `single` if not said
     #[arg(long, value_enum)]
     memory: Option<Layout>,
+    /// Store files zstd-compressed where that pays; they are decompressed as they
+    /// are read
+    ///
+    /// A higher LEVEL, up to 22, packs slower and a little smaller; reading is as
+    /// fast. The library must be the one of `monaka lib --zstd`, if the program is
+    /// linked with it.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = LEVEL,
+        value_parser = clap::value_parser!(i32).range(1..=22)
+    )]
+    compress: Option<i32>,
     /// Where the packed module goes; `-` is stdout (the default if the program
     /// comes from stdin)
     #[arg(short, long, value_name = "OUT.WASM")]
@@ -146,26 +162,28 @@ impl Opts {
                 _ => {}
             }
         }
-        // A packed module is packed anew, as the program that it was.
-        let original;
-        let program = match &packed {
-            None => self.program(&wasm, &module)?,
-            Some(packed) => match packed.merged {
-                Some(merged) => {
-                    self.check_merged(packed, &merged)?;
-                    Program::Merged(Merged::reopen(packed, merged)?)
-                }
-                None => {
-                    original = packed.original(&module)?;
-                    self.program(&original, &Module::parse(&original)?)?
-                }
-            },
-        };
         let old = packed
             .as_ref()
             .map(|packed| packed.tree(|start, _| Source::Packed { start }))
             .transpose()?;
         let tree = self.sources.tree(old, progress, &mut warnings)?;
+        // What was compressed stays so.
+        let compressed = self.compress.is_some() || tree.has_compressed();
+        // A packed module is packed anew, as the program that it was.
+        let original;
+        let program = match &packed {
+            None => self.program(&wasm, &module, compressed)?,
+            Some(packed) => match packed.merged {
+                Some(merged) => {
+                    self.check_merged(packed, &merged)?;
+                    Program::Merged(Merged::reopen(packed, merged, compressed)?)
+                }
+                None => {
+                    original = packed.original(&module)?;
+                    self.program(&original, &Module::parse(&original)?, compressed)?
+                }
+            },
+        };
         if self.dry_run {
             return self.show(tree, &warnings);
         }
@@ -175,7 +193,10 @@ impl Opts {
         if self.verbose {
             report::note(listing::paths(&tree).trim_end());
         }
-        let valid = tree.validate()?;
+        let mut valid = tree.validate()?;
+        if let Some(level) = self.compress {
+            valid = compress(valid, level, old_data, progress)?.validate()?;
+        }
         let image = write(&valid)?;
         let mounted = program.mount(&image)?;
 
@@ -248,9 +269,14 @@ impl Opts {
         Ok(Some((path, text)))
     }
 
-    fn program<'a>(&self, wasm: &'a [u8], module: &Module<'a>) -> Result<Program<'a>> {
-        let layout = self.memory.unwrap_or_default();
-        let program = Program::new(wasm, module, self.route, layout, self.allow_host_dirs)?;
+    fn program<'a>(
+        &self,
+        wasm: &'a [u8],
+        module: &Module<'a>,
+        compressed: bool,
+    ) -> Result<Program<'a>> {
+        let (layout, host_dirs) = (self.memory.unwrap_or_default(), self.allow_host_dirs);
+        let program = Program::new(wasm, module, self.route, layout, host_dirs, compressed)?;
         if let (Program::Linked(_), Some(_)) = (&program, self.memory) {
             return Err(Hinted::new(
                 "--memory is for programs that the file system is merged into, and this one is \
@@ -324,10 +350,22 @@ impl<W: Write> Write for Counted<W> {
 pub(crate) struct Summary {
     pub(crate) files: usize,
     pub(crate) bytes: u64,
+    /// What of that is compressed.
+    pub(crate) compressed: Compressed,
     /// The root does not count.
     pub(crate) directories: usize,
     pub(crate) symlinks: usize,
     pub(crate) devices: usize,
+}
+
+/// Compressed files.
+#[derive(Default)]
+pub(crate) struct Compressed {
+    pub(crate) files: usize,
+    /// Bytes of their contents.
+    pub(crate) bytes: u64,
+    /// How many those take in the image.
+    pub(crate) stored: u64,
 }
 
 impl Summary {
@@ -338,9 +376,14 @@ impl Summary {
         for inode in 1..image.inodes() {
             match image.inode(inode).kind {
                 Kind::Directory => summary.directories += 1,
-                Kind::Regular { size, .. } => {
+                Kind::Regular { size, stored, .. } => {
                     summary.files += 1;
                     summary.bytes += size;
+                    if let Some(stored) = stored {
+                        summary.compressed.files += 1;
+                        summary.compressed.bytes += size;
+                        summary.compressed.stored += u64::from(stored);
+                    }
                 }
                 Kind::Symlink { .. } => summary.symlinks += 1,
                 Kind::Device(_) => summary.devices += 1,
@@ -353,7 +396,12 @@ impl Summary {
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let files = report::count(self.files, "file", "files");
-        write!(f, "{files} ({})", report::bytes(self.bytes))?;
+        write!(f, "{files} ({}", report::bytes(self.bytes))?;
+        if self.compressed.files > 0 {
+            let stored = self.bytes - self.compressed.bytes + self.compressed.stored;
+            write!(f, ", compressed to {}", report::bytes(stored))?;
+        }
+        write!(f, ")")?;
         for (count, one, many) in [
             (self.directories, "directory", "directories"),
             (self.symlinks, "symbolic link", "symbolic links"),

@@ -9,8 +9,49 @@ use wasmparser::{ExternalKind, Operator};
 use super::analyze::Module;
 use super::section::{Section, split};
 
-/// The module.
-pub(crate) static BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/monaka_vfs.wasm"));
+/// The module, as it reads compressed files or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// It does not.
+    Plain,
+    /// It does, and is larger.
+    Zstd,
+}
+
+impl Variant {
+    /// Both.
+    const ALL: [Variant; 2] = [Variant::Plain, Variant::Zstd];
+
+    /// The one that reads compressed files where there are some.
+    pub(crate) fn reading(compressed: bool) -> Variant {
+        match compressed {
+            true => Variant::Zstd,
+            false => Variant::Plain,
+        }
+    }
+
+    /// The one of that [digest](Variant::digest), if it is of this build.
+    pub(crate) fn of(digest: u64) -> Option<Variant> {
+        let mut all = Variant::ALL.into_iter();
+        all.find(|variant| variant.digest() == digest)
+    }
+
+    /// The module's bytes.
+    pub(crate) fn bytes(self) -> &'static [u8] {
+        match self {
+            Variant::Plain => include_bytes!(concat!(env!("OUT_DIR"), "/monaka_vfs.wasm")),
+            Variant::Zstd => include_bytes!(concat!(env!("OUT_DIR"), "/monaka_vfs_zstd.wasm")),
+        }
+    }
+
+    /// The first bytes of its SHA-256: which blob it is.
+    pub(crate) fn digest(self) -> u64 {
+        let digest = Sha256::digest(self.bytes());
+        digest[..8]
+            .iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+}
 
 /// The module, taken apart.
 pub(crate) struct Blob<'b> {
@@ -19,19 +60,11 @@ pub(crate) struct Blob<'b> {
 }
 
 impl Blob<'static> {
-    /// The first bytes of its SHA-256: which blob it is.
-    pub(crate) fn digest() -> u64 {
-        let digest = Sha256::digest(BLOB);
-        digest[..8]
-            .iter()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte))
-    }
-
     /// Takes it apart.
-    pub(crate) fn open() -> Result<Blob<'static>> {
+    pub(crate) fn open(variant: Variant) -> Result<Blob<'static>> {
         Ok(Blob {
-            sections: split(BLOB)?,
-            module: Module::parse(BLOB)?,
+            sections: split(variant.bytes())?,
+            module: Module::parse(variant.bytes())?,
         })
     }
 }
@@ -88,7 +121,7 @@ mod tests {
         ValType, Validator, WasmFeatures,
     };
 
-    use super::BLOB;
+    use super::Variant;
 
     /// What the blob may be made of: what every engine has had for years.
     const FEATURES: WasmFeatures = WasmFeatures::WASM1
@@ -117,9 +150,9 @@ mod tests {
         bodies: Vec<Vec<Operator<'a>>>,
     }
 
-    fn parts() -> Parts<'static> {
+    fn parts(variant: Variant) -> Parts<'static> {
         let mut parts = Parts::default();
-        for payload in Parser::new(0).parse_all(BLOB) {
+        for payload in Parser::new(0).parse_all(variant.bytes()) {
             match payload.unwrap() {
                 Payload::TypeSection(types) => {
                     for group in types {
@@ -176,14 +209,19 @@ mod tests {
 
     #[test]
     fn validates_without_newer_features() {
-        Validator::new_with_features(FEATURES)
-            .validate_all(BLOB)
-            .expect("the blob validates");
+        for variant in Variant::ALL {
+            Validator::new_with_features(FEATURES)
+                .validate_all(variant.bytes())
+                .expect("the blob validates");
+        }
     }
 
     #[test]
     fn is_small() {
-        assert!(BLOB.len() < 96 << 10, "{} bytes", BLOB.len());
+        for (variant, most) in [(Variant::Plain, 96 << 10), (Variant::Zstd, 112 << 10)] {
+            let len = variant.bytes().len();
+            assert!(len < most, "{variant:?}: {len} bytes");
+        }
     }
 
     #[test]
@@ -199,7 +237,8 @@ mod tests {
                 allowed.insert((module, function.name), function_type(function));
             }
         }
-        for (module, name, ty) in parts().imports {
+        let both = Variant::ALL.map(|variant| parts(variant).imports);
+        for (module, name, ty) in both.into_iter().flatten() {
             assert_eq!(Some(&ty), allowed.get(&(module, name)), "{module}.{name}");
         }
     }
@@ -225,7 +264,12 @@ mod tests {
             let name_then = format!("{UNSTABLE_PREFIX}{name}");
             expected.insert(name_then, expected[name].clone());
         }
-        let parts = parts();
+        for variant in Variant::ALL {
+            exports_of_one(&parts(variant), &expected);
+        }
+    }
+
+    fn exports_of_one(parts: &Parts<'_>, expected: &BTreeMap<String, FuncType>) {
         let functions: BTreeMap<String, FuncType> = parts
             .exports
             .iter()
@@ -235,7 +279,7 @@ mod tests {
                 ((*name).to_owned(), parts.types[ty as usize].clone())
             })
             .collect();
-        assert_eq!(functions, expected);
+        assert_eq!(&functions, expected);
         let others: Vec<(&str, ExternalKind)> = parts
             .exports
             .iter()
@@ -252,7 +296,8 @@ mod tests {
 
     #[test]
     fn calls_no_function_by_a_table_and_drops_no_segment() {
-        for operator in parts().bodies.iter().flatten() {
+        let both = Variant::ALL.map(|variant| parts(variant).bodies);
+        for operator in both.iter().flatten().flatten() {
             assert!(
                 !matches!(
                     operator,
@@ -267,7 +312,10 @@ mod tests {
 
     #[test]
     fn grow_touches_no_memory_of_its_own() {
-        let parts = parts();
+        Variant::ALL.map(|variant| grow_of_one(&parts(variant)));
+    }
+
+    fn grow_of_one(parts: &Parts<'_>) {
         let (_, index) = parts.exports[GROW];
         let body = &parts.bodies[index as usize - parts.imports.len()];
         let mut called = BTreeSet::new();

@@ -18,7 +18,7 @@ const PROGRAM: &str = r#"(module $program
 
 fn merged(wasm: &[u8], layout: Layout) -> (Vec<u8>, Vec<String>) {
     let module = Module::parse(wasm).unwrap();
-    let merged = Merged::new(wasm, &module, layout, false).unwrap();
+    let merged = Merged::new(wasm, &module, layout, false, false).unwrap();
     (join(&merged.sections), merged.notes)
 }
 

@@ -165,7 +165,7 @@ mod tests {
         }
         let wasm = wat::parse_str(wat + memory + ")").unwrap();
         let module = Module::parse(&wasm).unwrap();
-        match Program::new(&wasm, &module, None, Layout::Single, false) {
+        match Program::new(&wasm, &module, None, Layout::Single, false, false) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.downcast().unwrap()),
         }

@@ -155,7 +155,7 @@ impl Attack {
 fn packed(layout: Layout) -> (Vec<u8>, Vec<u8>) {
     let wasm = wat::parse_str(hostile()).unwrap();
     let module = Module::parse(&wasm).unwrap();
-    let merged = Merged::new(&wasm, &module, layout, false).unwrap();
+    let merged = Merged::new(&wasm, &module, layout, false, false).unwrap();
     let packed = Files::of(false).pack(&merged);
     (wasm, packed)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use memchr::memmem;
-use monaka_vfs_core::link::{ABI, MAGIC, RECORD_SIZE, REQUEST_OFFSET, ROOT, Record};
+use monaka_vfs_core::link::{ABI, MAGIC, RECORD_SIZE, REQUEST_OFFSET, ROOT, ROOT_ZSTD, Record};
 use monaka_vfs_core::witx;
 use wasmparser::{FuncType, ValType};
 
@@ -21,6 +21,8 @@ pub(crate) struct Library {
     pub(crate) mount: u32,
     /// Where both expect their request.
     pub(crate) request: u32,
+    /// Whether it reads compressed files.
+    pub(crate) zstd: bool,
     /// By index in [`witx::HOOKS`].
     hooks: BTreeMap<usize, Hook>,
 }
@@ -41,7 +43,8 @@ impl Library {
         if let Some(other) = records.iter().find(|record| record.abi != ABI) {
             return Err(Refusal::OtherAbi(other.abi));
         }
-        let mut roots = records.iter().filter(|record| record.id == ROOT);
+        let is_root = |record: &&Record| matches!(record.id, ROOT | ROOT_ZSTD);
+        let mut roots = records.iter().filter(is_root);
         let Some(root) = roots.next() else {
             return Err(Refusal::NotLinked);
         };
@@ -49,7 +52,7 @@ impl Library {
             return Err(Refusal::Library("it is linked in twice".into()));
         }
         let mut hooks = BTreeMap::new();
-        for record in records.iter().filter(|record| record.id != ROOT) {
+        for record in records.iter().filter(|record| !is_root(record)) {
             let id = record.id as usize;
             let Some(function) = witx::HOOKS.get(id) else {
                 return Err(Refusal::Library(format!(
@@ -67,6 +70,7 @@ impl Library {
             reserve: root_function(module, root.functions[0], "reserve")?,
             mount: root_function(module, root.functions[1], "mount")?,
             request: root.address + REQUEST_OFFSET,
+            zstd: root.id == ROOT_ZSTD,
             hooks,
         })
     }

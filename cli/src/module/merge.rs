@@ -34,7 +34,7 @@ use wasmparser::{
 };
 
 use super::analyze::Module;
-use super::blob::{BLOB, Blob};
+use super::blob::{Blob, Variant};
 use super::finish::{self, MAX_SEGMENTS, Segment};
 use super::graft::Graft;
 use super::mount::{Mount, MountError, Mounted};
@@ -73,7 +73,7 @@ pub(crate) struct MergeRecord {
     pub(crate) segments: u32,
     /// How many functions are the program's, but for imported ones.
     pub(crate) functions: u32,
-    /// [`Blob::digest`]: another blob's functions do not know this one's state.
+    /// [`Variant::digest`]: another blob's functions do not know this one's state.
     pub(crate) blob: u64,
 }
 
@@ -137,6 +137,7 @@ impl MergeRecord {
 pub(crate) struct Merged<'a> {
     pub(crate) sections: Vec<Section<'a>>,
     pub(crate) record: MergeRecord,
+    blob: Variant,
     flags: u32,
     /// What the user should know, a line each.
     pub(crate) notes: Vec<String>,
@@ -147,15 +148,18 @@ pub(crate) const PAGES_MAX: u64 = 65536;
 pub(crate) const PAGE: u64 = 65536;
 
 impl<'a> Merged<'a> {
-    /// Merges the blob into a module as it is before any pack. Nothing runs.
+    /// Merges the blob into a module as it is before any pack, with a decoder where
+    /// files will be compressed. Nothing runs.
     pub(crate) fn new(
         wasm: &'a [u8],
         module: &Module<'a>,
         layout: Layout,
         allow_host_dirs: bool,
+        compressed: bool,
     ) -> Result<Merged<'a>> {
         module.check_mergeable()?;
-        let blob = Blob::open()?;
+        let variant = Variant::reading(compressed);
+        let blob = Blob::open(variant)?;
         let record = MergeRecord {
             layout,
             memory: match layout {
@@ -167,7 +171,7 @@ impl<'a> Merged<'a> {
             globals: module.global_count(),
             segments: module.data.len() as u32,
             functions: module.function_count() - module.imported_functions,
-            blob: Blob::digest(),
+            blob: variant.digest(),
         };
         let graft = Graft::plan(module, &blob, &record, allow_host_dirs)?;
         let (sections, notes) = graft.sections(split(wasm)?)?;
@@ -177,15 +181,21 @@ impl<'a> Merged<'a> {
         Ok(Merged {
             sections,
             record,
+            blob: variant,
             flags: if allow_host_dirs { MOUNT_HOST_DIRS } else { 0 },
             notes,
         })
     }
 
     /// A module that was merged before, without its state.
-    pub(crate) fn reopen(packed: &Packed<'a>, record: MergeRecord) -> Result<Merged<'a>> {
-        if record.blob != Blob::digest() {
-            return Err(Refusal::OtherBlob.into());
+    pub(crate) fn reopen(
+        packed: &Packed<'a>,
+        record: MergeRecord,
+        compressed: bool,
+    ) -> Result<Merged<'a>> {
+        let blob = Variant::of(record.blob).ok_or(Refusal::OtherBlob)?;
+        if compressed && blob == Variant::Plain {
+            return Err(Refusal::MergedWithoutDecoder.into());
         }
         if record.minimum > PAGES_MAX {
             return Err(Refusal::DamagedPack(format!(
@@ -211,6 +221,7 @@ impl<'a> Merged<'a> {
         Ok(Merged {
             sections,
             record,
+            blob,
             flags: packed.record.flags,
             notes: Vec::new(),
         })
@@ -218,8 +229,8 @@ impl<'a> Merged<'a> {
 
     /// Runs the blob to mount the image.
     pub(crate) fn mount<S>(&self, image: &Written<'_, S>) -> Result<Mounted> {
-        let blob = Blob::open()?;
-        let sections = split(BLOB)?;
+        let blob = Blob::open(self.blob)?;
+        let sections = split(self.blob.bytes())?;
         let mount = Mount {
             sections: &sections,
             reserve: blob.export(RESERVE)?,

@@ -34,18 +34,23 @@ pub(crate) enum Program<'a> {
 
 impl<'a> Program<'a> {
     /// Looks at a module as it is before any pack, and takes the route that is
-    /// asked for, or else the linked one where the library is inside. Nothing runs.
+    /// asked for, or else the linked one where the library is inside. Where files will
+    /// be `compressed` there must be a decoder. Nothing runs.
     pub(crate) fn new(
         wasm: &'a [u8],
         module: &Module<'a>,
         route: Option<Route>,
         layout: Layout,
         allow_host_dirs: bool,
+        compressed: bool,
     ) -> Result<Program<'a>> {
         module.check_host()?;
         let mut note = None;
         if route != Some(Route::Rewrite) {
-            match (Linked::new(wasm, module, allow_host_dirs), route) {
+            match (
+                Linked::new(wasm, module, allow_host_dirs, compressed),
+                route,
+            ) {
                 (Ok(linked), _) => return Ok(Program::Linked(linked)),
                 (Err(error), None) => match error.downcast::<Refusal>()? {
                     Refusal::NotLinked => {}
@@ -60,7 +65,7 @@ impl<'a> Program<'a> {
                 (Err(error), Some(_)) => return Err(error),
             }
         }
-        let mut merged = Merged::new(wasm, module, layout, allow_host_dirs)?;
+        let mut merged = Merged::new(wasm, module, layout, allow_host_dirs, compressed)?;
         merged.notes.extend(note);
         Ok(Program::Merged(merged))
     }
@@ -111,10 +116,18 @@ pub(crate) struct Linked<'a> {
 impl<'a> Linked<'a> {
     /// Looks at the module (as it is before any pack) and sends what goes
     /// around the library to it. Nothing runs.
-    fn new(wasm: &'a [u8], module: &Module<'a>, allow_host_dirs: bool) -> Result<Linked<'a>> {
+    fn new(
+        wasm: &'a [u8],
+        module: &Module<'a>,
+        allow_host_dirs: bool,
+        compressed: bool,
+    ) -> Result<Linked<'a>> {
         module.check_state()?;
         let memories = module.initial_memories()?;
         let library = Library::find(module, &memories[0])?;
+        if compressed && !library.zstd {
+            return Err(Refusal::LinkedWithoutDecoder.into());
+        }
         module.check_imports(&[])?;
         module.validate()?;
         let code = module.walk()?;

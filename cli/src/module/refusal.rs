@@ -73,6 +73,10 @@ pub(crate) enum Refusal {
     OtherPack { format: u32, abi: u32 },
     /// Another build's file system was merged into it.
     OtherBlob,
+    /// Files shall be compressed, and the library inside cannot read such.
+    LinkedWithoutDecoder,
+    /// Files shall be compressed, and the file system merged in cannot read such.
+    MergedWithoutDecoder,
     /// Its packing records are damaged.
     DamagedPack(String),
     /// Host directories are asked for, but an earlier pack removed the imports.
@@ -150,6 +154,17 @@ impl Refusal {
             }
             Refusal::OtherPack { .. } | Refusal::OtherBlob => {
                 "pack the original module again with this monaka, with all its directories".into()
+            }
+            Refusal::LinkedWithoutDecoder => {
+                "relink it with the library that reads them: `monaka lib --zstd -o \
+                 libmonaka_vfs_zstd.a`; or merge the file system into it with `--route rewrite`; \
+                 or leave out `--compress`"
+                    .into()
+            }
+            Refusal::MergedWithoutDecoder => {
+                "pack the original module again with --compress, with all its directories; or \
+                 leave out `--compress`"
+                    .into()
             }
             Refusal::DamagedPack(_) => "pack the original module again".into(),
             Refusal::HostDirsGone => {
@@ -250,6 +265,13 @@ impl fmt::Display for Refusal {
             ),
             Refusal::OtherBlob => f.write_str(
                 "it was packed by another build of monaka, whose file system keeps its state otherwise",
+            ),
+            Refusal::LinkedWithoutDecoder => f.write_str(
+                "it is linked with libmonaka_vfs.a, which does not read compressed files",
+            ),
+            Refusal::MergedWithoutDecoder => f.write_str(
+                "it was packed without --compress, so the file system in it does not read \
+                 compressed files",
             ),
             Refusal::DamagedPack(what) => {
                 write!(f, "what an earlier pack recorded in it is damaged: {what}")

@@ -52,6 +52,7 @@ fn pack_image(
         Some(Route::Linked),
         Layout::Single,
         allow_host_dirs,
+        false,
     )?;
     let mounted = program.mount(image)?;
     let mut out = Vec::new();
@@ -387,8 +388,15 @@ fn modern_features_are_packed() {
     ] {
         let wasm = wat::parse_str(program(ABI, more)).unwrap();
         let module = Module::parse(&wasm).unwrap();
-        let program = Program::new(&wasm, &module, Some(Route::Linked), Layout::Single, false)
-            .unwrap_or_else(|error| panic!("{more}: {error:#}"));
+        let program = Program::new(
+            &wasm,
+            &module,
+            Some(Route::Linked),
+            Layout::Single,
+            false,
+            false,
+        )
+        .unwrap_or_else(|error| panic!("{more}: {error:#}"));
         let image = write(&valid).unwrap();
         program
             .mount(&image)

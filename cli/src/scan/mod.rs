@@ -28,6 +28,7 @@ use crate::progress::Progress;
 
 mod archive;
 mod choice;
+mod compress;
 mod error;
 mod host;
 mod image;
@@ -44,6 +45,7 @@ mod tests;
 mod zip;
 
 pub(crate) use choice::Choice;
+pub(crate) use compress::{LEVEL, compress};
 pub(crate) use error::ScanError;
 pub(crate) use source::Source;
 

@@ -156,6 +156,25 @@ impl Spool {
         })
     }
 
+    /// Where the next bytes go.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// What was taken in since it ended at `start`.
+    pub(super) fn since(&self, start: u64) -> Part {
+        Part {
+            file: Arc::clone(&self.file),
+            start,
+            len: self.end - start,
+        }
+    }
+
+    /// Forgets that.
+    pub(super) fn forget(&mut self, start: u64) {
+        self.end = start;
+    }
+
     /// Takes in all that `from` has. An error of `from` is apart from those of
     /// the spool itself.
     pub(super) fn take(&mut self, from: &mut dyn Read) -> Result<io::Result<Part>> {

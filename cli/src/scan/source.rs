@@ -33,6 +33,13 @@ pub(crate) enum Source {
     Part(Part),
     /// The contents themselves.
     Text(Box<[u8]>),
+    /// They were compressed.
+    Compressed {
+        /// The table of the frames.
+        table: Box<[u8]>,
+        /// The frames, in the spool.
+        frames: Part,
+    },
 }
 
 /// What changes when a file does.
@@ -65,7 +72,9 @@ impl Source {
         match self {
             Source::Host { path, .. } => Part::open(path),
             Source::Part(part) => Ok(part.clone()),
-            Source::Packed { .. } | Source::Text(_) => bail!("it is not in a file"),
+            Source::Packed { .. } | Source::Text(_) | Source::Compressed { .. } => {
+                bail!("it is not in a file")
+            }
         }
     }
 
@@ -77,6 +86,10 @@ impl Source {
             Source::Packed { start } => copy_packed(packed, *start, len, out),
             Source::Part(part) => copy_part(part, len, out),
             Source::Text(text) => Ok(out.write_all(text)?),
+            Source::Compressed { table, frames } => {
+                out.write_all(table)?;
+                copy_part(frames, frames.len(), out)
+            }
         }
     }
 }

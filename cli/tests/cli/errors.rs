@@ -142,6 +142,11 @@ error: cannot pack app.wasm
   caused by: --memory is for programs that the file system is merged into, and this one is linked with libmonaka_vfs.a
   hint: leave --memory out, or merge all the same with --route rewrite
 "),
+        (good.clone().into(), "pack app.wasm --mapdir /::root --compress -o out.wasm", 1, "\
+error: cannot pack app.wasm
+  caused by: it is linked with libmonaka_vfs.a, which does not read compressed files
+  hint: relink it with the library that reads them: `monaka lib --zstd -o libmonaka_vfs_zstd.a`; or merge the file system into it with `--route rewrite`; or leave out `--compress`
+"),
         (program(99, "").into(), PACK, 1, "\
 error: cannot pack app.wasm
   caused by: it is linked with a libmonaka_vfs.a of ABI 99; this monaka speaks ABI 2

@@ -39,8 +39,8 @@ impl Frames {
         Ok(Frames(table))
     }
 
-    /// The frame of that index. `IO` if it does not lie in the data.
-    fn frame(self, data: &[u8], index: u32) -> Result<&[u8]> {
+    /// The frame of that index. `IO` if it does not lie in the image's data.
+    pub fn frame(self, data: &[u8], index: u32) -> Result<&[u8]> {
         let file = data.get(self.0 as usize..).unwrap_or_default();
         let place = |index: u64| {
             let at = usize::try_from(index * 4).ok()?;
@@ -83,7 +83,7 @@ impl Slot {
 /// The decoded chunks, and what decoding needs.
 #[derive(Default)]
 pub struct Cache {
-    decoding: Option<Workspace>,
+    decoding: Option<Decoding>,
     slots: Vec<Slot>,
     clock: u64,
 }
@@ -101,7 +101,7 @@ impl Cache {
                 .try_reserve_exact(KEPT)
                 .map_err(|_| Errno::NOSPC)?;
             let first = Slot::new()?;
-            self.decoding = Some(Workspace::new()?);
+            self.decoding = Some(Decoding::new()?);
             self.slots.push(first);
         }
         Ok(())
@@ -133,9 +133,7 @@ impl Cache {
             return Err(Errno::IO);
         };
         slot.len = 0;
-        slot.len = decoding
-            .decode(frame, &mut slot.bytes)
-            .map_err(|_| Errno::IO)?;
+        slot.len = decoding.decode(frame, &mut slot.bytes)?;
         (slot.frames, slot.index) = (frames, index);
         Ok(at)
     }
@@ -166,7 +164,7 @@ impl fmt::Debug for Cache {
 }
 
 /// What decoding writes to beside the contents, a hundred and fifty kilobytes.
-struct Workspace {
+pub struct Decoding {
     fse_scratch: Vec<i16>,
     fse: Vec<FseEntry>,
     huffman: Vec<HuffmanEntry>,
@@ -174,9 +172,10 @@ struct Workspace {
     literals: Vec<u8>,
 }
 
-impl Workspace {
-    fn new() -> Result<Workspace> {
-        Ok(Workspace {
+impl Decoding {
+    /// Takes the memory. `NOSPC`.
+    pub fn new() -> Result<Decoding> {
+        Ok(Decoding {
             fse_scratch: filled(FSE_SCRATCH_LEN, 0)?,
             fse: filled(FSE_ENTRIES, FseEntry::new())?,
             huffman: filled(HUFFMAN_ENTRIES, HuffmanEntry::new())?,
@@ -185,9 +184,13 @@ impl Workspace {
         })
     }
 
-    /// Decodes one frame to the beginning of `contents`, its window, which it may
-    /// fill; answers how many bytes it has.
-    fn decode(
+    /// Decodes one frame to the beginning of `contents`, which is its window and which
+    /// it may fill; answers how many bytes it has. `IO` if it cannot be decoded.
+    pub fn decode(&mut self, frame: &[u8], contents: &mut [u8]) -> Result<usize> {
+        self.decoded(frame, contents).map_err(|_| Errno::IO)
+    }
+
+    fn decoded(
         &mut self,
         mut frame: &[u8],
         contents: &mut [u8],

@@ -8,7 +8,7 @@
 //!
 //! | record | `id` | `functions[0]` | `functions[1]` |
 //! |---|---|---|---|
-//! | root, always linked | [`ROOT`] | `reserve` | `mount` |
+//! | root, always linked | [`ROOT`], or [`ROOT_ZSTD`] with a decoder | `reserve` | `mount` |
 //! | hook, linked with its function | index in [`witx::HOOKS`](crate::witx::HOOKS) | the library's function | the host's import |
 //!
 //! A "function" is an index into the program's table 0, as C knows function
@@ -45,8 +45,11 @@ pub const MAGIC: [u8; 16] = *b"\x7fmonaka.link\r\n\x1a\x00";
 /// `pack` counts on: a library and a CLI of different numbers refuse each other.
 pub const ABI: u32 = 2;
 
-/// [`Record::id`] of the root record.
+/// [`Record::id`] of the root record of a library that reads no compressed files.
 pub const ROOT: u32 = u32::MAX;
+
+/// [`Record::id`] of the root record of a library that reads them.
+pub const ROOT_ZSTD: u32 = u32::MAX - 1;
 
 /// Mount flag: adopt the descriptors that the host opened before the program.
 pub const MOUNT_HOST_DIRS: u32 = 1;
@@ -126,7 +129,7 @@ pub struct Record {
     pub address: u32,
     /// The library's [`ABI`].
     pub abi: u32,
-    /// [`ROOT`] or a hook's index.
+    /// [`ROOT`], [`ROOT_ZSTD`], or a hook's index.
     pub id: u32,
     /// Indices into table 0.
     pub functions: [u32; 2],

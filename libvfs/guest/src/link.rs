@@ -4,7 +4,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 
-use monaka_vfs_core::link::{ABI, MAGIC, RECORD_SIZE, REQUEST_OFFSET, ROOT as ROOT_ID, Request};
+use monaka_vfs_core::link::{self, ABI, MAGIC, RECORD_SIZE, REQUEST_OFFSET, Request};
 
 use crate::state;
 
@@ -74,7 +74,10 @@ static ROOT: Root = Root {
         magic: MAGIC,
         this: &raw const ROOT.record,
         abi: ABI,
-        id: ROOT_ID,
+        id: match cfg!(feature = "zstd") {
+            true => link::ROOT_ZSTD,
+            false => link::ROOT,
+        },
         functions: [
             state::reserve as *const c_void,
             state::mount as *const c_void,

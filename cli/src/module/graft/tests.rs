@@ -33,7 +33,7 @@ const PROGRAM: &str = r#"(module
 fn merged(wat: &str, layout: Layout, host_dirs: bool) -> Vec<u8> {
     let wasm = wat::parse_str(wat).unwrap();
     let module = Module::parse(&wasm).unwrap();
-    let merged = Merged::new(&wasm, &module, layout, host_dirs).unwrap();
+    let merged = Merged::new(&wasm, &module, layout, host_dirs, false).unwrap();
     let out = join(&merged.sections);
     debug_assert_valid(&out, "merged");
     out
@@ -147,7 +147,7 @@ fn a_memory_that_must_not_grow_does_not() {
         (memory 0 0))"#;
     let wasm = wat::parse_str(wat).unwrap();
     let module = Module::parse(&wasm).unwrap();
-    let merged = Merged::new(&wasm, &module, Layout::Single, false).unwrap();
+    let merged = Merged::new(&wasm, &module, Layout::Single, false, false).unwrap();
     assert_eq!(merged.record.maximum, Some(0));
     let again = MergeRecord::decode(&merged.record.encode());
     assert_eq!(again, Some(merged.record));
@@ -167,7 +167,7 @@ fn pages_of_another_size_are_refused() {
 fn another_blobs_state_is_not_replaced() {
     let wasm = wat::parse_str(PROGRAM).unwrap();
     let module = Module::parse(&wasm).unwrap();
-    let merged = Merged::new(&wasm, &module, Layout::Single, false).unwrap();
+    let merged = Merged::new(&wasm, &module, Layout::Single, false, false).unwrap();
     let mut record = merged.record;
     record.blob ^= 1;
     let packed = Packed {
@@ -176,11 +176,11 @@ fn another_blobs_state_is_not_replaced() {
         merged: Some(record),
         image: &[],
     };
-    let error = Merged::reopen(&packed, record).err().unwrap();
+    let error = Merged::reopen(&packed, record, false).err().unwrap();
     assert_eq!(error.downcast::<Refusal>().unwrap(), Refusal::OtherBlob);
     let mut record = merged.record;
     record.minimum = u64::MAX;
-    let error = Merged::reopen(&packed, record).err().unwrap();
+    let error = Merged::reopen(&packed, record, false).err().unwrap();
     assert!(matches!(
         error.downcast::<Refusal>().unwrap(),
         Refusal::DamagedPack(_)

@@ -56,7 +56,7 @@ fn check(wasm: &[u8], host_dirs: bool) -> Result<Vec<(Layout, Verdict)>, String>
     let mut verdicts = Vec::new();
     for layout in [Layout::Single, Layout::Multi] {
         let told = |what: String| format!("{layout:?}: {what}");
-        let merged = match Merged::new(wasm, &module, layout, host_dirs) {
+        let merged = match Merged::new(wasm, &module, layout, host_dirs, false) {
             Ok(merged) => merged,
             Err(error) => {
                 let refusal = error

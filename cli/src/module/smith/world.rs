@@ -68,7 +68,7 @@ impl Files {
         .expect("a module");
         let module = Module::parse(&wasm).expect("a module");
         // How the blob is mounted depends on no program.
-        let any = Merged::new(&wasm, &module, Layout::Single, host_dirs).expect("merged");
+        let any = Merged::new(&wasm, &module, Layout::Single, host_dirs, false).expect("merged");
         let mounted = any.mount(&image).expect("mounted");
         Files {
             image,

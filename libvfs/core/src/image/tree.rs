@@ -403,6 +403,20 @@ impl<S> Tree<S> {
         }
     }
 
+    /// Whether any of its files was compressed.
+    pub fn has_compressed(&self) -> bool {
+        let mut bodies = self.nodes.iter().map(|node| &node.body);
+        bodies.any(|body| {
+            matches!(
+                body,
+                Body::Regular {
+                    stored: Some(_),
+                    ..
+                }
+            )
+        })
+    }
+
     /// Whether a node is a directory.
     pub fn is_directory(&self, node: NodeId) -> bool {
         matches!(self.nodes[node.index()].body, Body::Directory(_))
