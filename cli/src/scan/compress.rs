@@ -259,3 +259,123 @@ impl Worker {
         Ok(frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use monaka_vfs_core::frames::Frames;
+    use monaka_vfs_core::image::Meta;
+
+    use super::*;
+
+    /// A tree of these files.
+    fn tree(files: &[(&str, &[u8])]) -> Tree<Source> {
+        let mut tree = Tree::new(Meta::default());
+        for (name, bytes) in files {
+            let (len, source) = (bytes.len() as u64, Source::Text((*bytes).into()));
+            let name = name.as_bytes();
+            (tree.add_file(NodeId::ROOT, name, Meta::default(), len, source)).unwrap();
+        }
+        tree.add_preopen(b"/", NodeId::ROOT).unwrap();
+        tree
+    }
+
+    fn compressed(files: &[(&str, &[u8])]) -> Tree<Source> {
+        let valid = tree(files).validate().unwrap();
+        compress(valid, 1, &[], Progress::new(true)).unwrap()
+    }
+
+    /// The bytes of a file as they are stored, and whether they are compressed.
+    fn stored(tree: &Tree<Source>, name: &str) -> (Vec<u8>, bool) {
+        let Contents::Regular {
+            len,
+            stored,
+            source,
+        } = tree.contents(tree.lookup(name.as_bytes()).unwrap())
+        else {
+            panic!("{name} is no file");
+        };
+        let mut bytes = Vec::new();
+        let len = stored.map_or(len, u64::from);
+        source.copy_to(len, &[], &mut bytes).unwrap();
+        assert_eq!(bytes.len() as u64, len);
+        (bytes, stored.is_some())
+    }
+
+    /// What a guest reads of stored bytes.
+    fn decoded(stored: &[u8], size: usize) -> Vec<u8> {
+        let mut decoding = Decoding::new().unwrap();
+        let mut chunk = vec![0; FRAME as usize];
+        let mut all = Vec::new();
+        for index in 0..size.div_ceil(FRAME as usize) {
+            let frame = Frames::at(0).unwrap().frame(stored, index as u32).unwrap();
+            let len = decoding.decode(frame, &mut chunk).unwrap();
+            all.extend_from_slice(&chunk[..len]);
+        }
+        all
+    }
+
+    fn text(len: usize) -> Vec<u8> {
+        (0..len)
+            .map(|at| b"etaoin shrdlu\n"[at * at % 14])
+            .collect()
+    }
+
+    fn noise(len: usize) -> Vec<u8> {
+        let mut state = 1u32;
+        let next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        std::iter::repeat_with(next).take(len).collect()
+    }
+
+    #[test]
+    fn what_is_compressed_is_what_it_was() {
+        // Longer than a batch, exactly a chunk, a byte more, and short.
+        let lens = [BATCH + 70_000, FRAME as usize, FRAME as usize + 1, 500];
+        let texts = lens.map(text);
+        let names = ["a", "b", "c", "d"];
+        let files: Vec<_> = (names.into_iter().zip(&texts))
+            .map(|(name, text)| (name, &text[..]))
+            .collect();
+        let tree = compressed(&files);
+        for (name, contents) in files {
+            let (bytes, compressed) = stored(&tree, name);
+            assert!(compressed && bytes.len() < contents.len() / 2, "{name}");
+            assert!(decoded(&bytes, contents.len()) == contents, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_pay_stays_as_it_is() {
+        let (long, part) = (noise(200_000), [noise(190_000), text(15_000)].concat());
+        let files: [(&str, &[u8]); 6] = [
+            ("noise", &long),
+            ("mostly noise", &part),
+            ("text between", &text(3000)),
+            ("short", &text(40)),
+            ("hardly", &text(70)),
+            ("empty", b""),
+        ];
+        let tree = compressed(&files);
+        for (name, contents) in files {
+            let (bytes, compressed) = stored(&tree, name);
+            assert_eq!(compressed, name == "text between", "{name}");
+            let bytes = match compressed {
+                true => decoded(&bytes, contents.len()),
+                false => bytes,
+            };
+            assert!(bytes == contents, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_entry_does_not_matter() {
+        let (one, other) = (text(100_000), text(70_000));
+        let once = compressed(&[("a", &one), ("b", &other)]);
+        let again = compressed(&[("b", &other), ("a", &one)]);
+        for name in ["a", "b"] {
+            assert!(stored(&once, name) == stored(&again, name), "{name}");
+        }
+    }
+}
