@@ -271,7 +271,7 @@ fn module(wasm: &[u8]) -> Result<String> {
             && record.functions <= functions,
         "monaka.merge speaks of what is not there"
     );
-    match Merged::reopen(&packed, record) {
+    match Merged::reopen(&packed, record, false) {
         Ok(_) => Ok("valid, rewritten".into()),
         Err(error) => match error.downcast::<Refusal>()? {
             Refusal::OtherBlob => Ok("valid, rewritten by another monaka than this, which \
