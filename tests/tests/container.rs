@@ -92,7 +92,7 @@ fn a_program_reads_the_files_of_a_saved_image() {
     let libc = libc.expect("no C compiler for WASI is installed");
     let program = Program::Example("cat").compile(libc, Opt::O2, Linked::Last);
     let out = dir.path().join("cat.wasm");
-    pack(&program, &["--oci", &mapping, "--no-dev", "--no-tmp"], &out);
+    pack(&program, ["--oci", &mapping, "--no-dev", "--no-tmp"], &out);
     let mut run = monaka(["run".as_ref(), out.as_os_str()]);
     let outcome = finish(run.args(["--", "/", "/share/reply", "/etc/secret"]), "");
     assert_eq!(
