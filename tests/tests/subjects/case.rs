@@ -35,6 +35,8 @@ pub(crate) struct Case {
     pub(crate) devices: bool,
     /// Whether to compare what it leaves in /work, for it does not print it itself.
     pub(crate) leaves: bool,
+    /// `--max-bytes` of what is packed.
+    pub(crate) max_bytes: Option<&'static str>,
     pub(crate) drive: Drive,
     pub(crate) host: Host,
     /// What it prints without what legitimately differs from run to run.
@@ -54,6 +56,7 @@ impl Case {
             has_files: false,
             devices: false,
             leaves: false,
+            max_bytes: None,
             drive: crate::drive::command,
             host: Host::Wasmtime,
             steady: str::to_owned,
@@ -137,6 +140,9 @@ impl Case {
     pub(crate) fn pack(&self, module: &Path, dir: &Path, layout: &str) -> Command {
         let mut pack = monaka(["pack".as_ref(), module.as_os_str()]);
         pack.args(["--memory", layout]);
+        if let Some(bytes) = self.max_bytes {
+            pack.args(["--max-bytes", bytes]);
+        }
         let mounts = self.mounts(dir);
         for (guest, host) in mounts.iter().skip(usize::from(self.has_files)) {
             pack.arg("--mapdir").arg(mapped(guest, host));
