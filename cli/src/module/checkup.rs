@@ -129,13 +129,13 @@ impl Outcome {
         let packed = Packed::open(wasm, module)?;
         let original;
         let program = match &packed {
-            None => Program::new(wasm, module, None, Layout::Single, false)?,
+            None => Program::new(wasm, module, None, Layout::Single, false, false)?,
             Some(packed) => match packed.merged {
-                Some(merged) => Program::Merged(Merged::reopen(packed, merged)?),
+                Some(merged) => Program::Merged(Merged::reopen(packed, merged, false)?),
                 None => {
                     original = packed.original(module)?;
                     let module = Module::parse(&original)?;
-                    Program::new(&original, &module, None, Layout::Single, false)?
+                    Program::new(&original, &module, None, Layout::Single, false, false)?
                 }
             },
         };
