@@ -93,6 +93,28 @@ pub(crate) fn is_place(path: &[u8]) -> bool {
     path == DEV || path == TMP
 }
 
+/// Takes out what [`furnish`](Furnishing::furnish) has put in and nobody has
+/// touched since: an empty /tmp, and /dev with nothing but devices.
+pub(crate) fn strip<S>(tree: &mut Tree<S>) {
+    let untouched = |tree: &Tree<S>, path: &[u8]| {
+        let node = tree.lookup(path)?;
+        let vacant = tree.is_directory(node) && tree.meta(node) == Meta::default();
+        vacant.then(|| {
+            tree.children(node)
+                .map(|(_, node)| node)
+                .collect::<Vec<_>>()
+        })
+    };
+    let is_device = |node: &NodeId| matches!(tree.contents(*node), Contents::Device(_));
+    let dev = untouched(tree, DEV).is_some_and(|entries| entries.iter().all(is_device));
+    let tmp = untouched(tree, TMP).is_some_and(|entries| entries.is_empty());
+    for (path, gone) in [(DEV, dev), (TMP, tmp)] {
+        if gone {
+            tree.remove(NodeId::ROOT, &path[1..]);
+        }
+    }
+}
+
 /// The directory of that name below the root, made if nothing is there.
 /// `None` if something else is.
 fn vacant_directory<S>(tree: &mut Tree<S>, guest: &[u8]) -> Result<Option<NodeId>> {

@@ -146,7 +146,7 @@ const INTERRUPTED: i32 = 130;
 
 /// Has Ctrl-C and termination remove unfinished outputs, which only a
 /// regular end would otherwise do.
-fn remove_when_interrupted(temporary: &Path) {
+pub(crate) fn remove_when_interrupted(temporary: &Path) {
     static HANDLER: Once = Once::new();
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     unfinished.push(temporary.to_path_buf());
@@ -158,7 +158,10 @@ fn remove_when_interrupted(temporary: &Path) {
             let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
             for path in &*unfinished {
                 // Gone when the output was finished.
-                let _ = fs::remove_file(path);
+                let _ = match path.is_dir() {
+                    true => fs::remove_dir_all(path),
+                    false => fs::remove_file(path),
+                };
             }
             std::process::exit(INTERRUPTED);
         });
@@ -298,7 +301,8 @@ pub(crate) fn shown(path: &Path, dash: &str) -> String {
     }
 }
 
-fn directory_of(path: &Path) -> &Path {
+/// Where a file is, or will be.
+pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

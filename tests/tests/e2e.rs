@@ -49,11 +49,25 @@ impl Case {
         case
     }
 
+    /// Runs it packed, and fails unless it leaves the tree that it left on the host.
+    fn save(&self, module: &Path, expected: &Outcome, tree: &str) {
+        let saved = TempDir::new().expect("create a directory");
+        let mut command = monaka(["run".as_ref(), module.as_os_str()]);
+        command.arg("--save-to").arg(saved.path());
+        self.finish(command).expect_same(expected);
+        assert_eq!(tree::listed(saved.path()), tree, "saved");
+    }
+
     fn run(&self, module: &Path, dir: Option<&Path>) -> Outcome {
         let mut command = monaka(["run".as_ref(), module.as_os_str()]);
         if let Some(dir) = dir {
             command.arg("--dir").arg(at_root(dir));
         }
+        self.finish(command)
+    }
+
+    /// Ends a command with what every run of the program is given.
+    fn finish(&self, mut command: Command) -> Outcome {
         command.args([
             "--env",
             "MONAKA_DUMP=1",
@@ -126,6 +140,7 @@ impl Case {
             pack(&plain, args, &out);
             self.run(&out, None).expect_same(&expected);
             expect_no_files(&out);
+            self.save(&out, &expected, &tree);
         }
         fs::remove_file(&out).expect("remove the packed module");
     }

@@ -41,6 +41,10 @@ proptest! {
         for (number, integers) in &calls {
             let _ = call(&mut guest, *number, integers);
             guest.vfs.check_invariants();
+            // Those who take the files out may ask for any inode that there is.
+            let inodes: Vec<u32> = guest.vfs.fs().inodes().map(|(ino, _)| ino.number()).collect();
+            let _ = guest.vfs.attach(inodes[integers[0] as usize % inodes.len()]);
+            guest.vfs.check_invariants();
         }
         unchanged(&guest);
     }

@@ -1,6 +1,7 @@
 //! The subcommands: a file each, with `Opts` (what can be given) and `run`.
 
 mod cat;
+mod commit;
 mod completions;
 mod diff;
 mod doctor;
@@ -63,6 +64,7 @@ enum Command {
     Image(image::Opts),
     Init(init::Opts),
     Run(run::Opts),
+    Commit(commit::Opts),
     Lib(lib::Opts),
     Inspect(inspect::Opts),
     Doctor(doctor::Opts),
@@ -113,6 +115,7 @@ impl Cli {
             Command::Image(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Init(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Run(opts) => opts.run(),
+            Command::Commit(opts) => opts.run(),
             Command::Lib(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Inspect(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Ls(opts) => opts.run(),

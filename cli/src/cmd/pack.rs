@@ -7,12 +7,13 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use monaka_vfs_core::image::{Image, Kind, Tree, write};
+use monaka_vfs_core::image::{Image, Kind, Tree, Written, write};
 
 use super::sources::Sources;
 use crate::listing;
 use crate::module::analyze::Module;
 use crate::module::merge::{Layout, MergeRecord, Merged};
+use crate::module::mount::Mounted;
 use crate::module::packed::Packed;
 use crate::module::program::{Program, Route};
 use crate::module::refusal::Refusal;
@@ -203,24 +204,21 @@ impl Opts {
         for warning in warnings.iter().chain(program.notes()) {
             report::warning(warning);
         }
-        let mut out = BufWriter::with_capacity(1 << 18, Output::create(place, Some(&self.input))?);
-        let mut counted = Counted {
-            out: &mut out,
-            place: output::shown(place, "stdout"),
-            written: 0,
-            bar: progress.bytes("writing", Some(image.data_len)),
-        };
-        program.write(&mut counted, &mounted, &image, |source, len, out| {
-            source.copy_to(len, old_data, out)
-        })?;
-        let written = counted.written;
-        drop(counted);
+        let mut out = Output::create(place, Some(&self.input))?;
+        let shown = output::shown(place, "stdout");
+        let copy = |source: &Source, len, out: &mut dyn Write| source.copy_to(len, old_data, out);
+        let written = emit(
+            &program,
+            &mounted,
+            &image,
+            (&mut out, shown),
+            progress,
+            copy,
+        )?;
         if let Some((path, text)) = sbom {
             output::write(path, &text)?;
         }
-        let out = out.into_inner().map_err(io::IntoInnerError::into_error);
-        out.with_context(|| format!("cannot write {}", place.display()))?
-            .commit()?;
+        out.commit()?;
         if !self.quiet {
             let contents = Summary::of(&image.tables)?;
             let place = output::shown(place, "stdout");
@@ -316,6 +314,28 @@ pub(super) fn usage_error(command: &str, message: &str) -> ! {
         Some(command) => command.error(kind, message).exit(),
         None => cli.error(kind, message).exit(),
     }
+}
+
+/// Writes a packed module to `out`, which messages call as is said; answers how
+/// many bytes it has.
+pub(super) fn emit<S>(
+    program: &Program<'_>,
+    mounted: &Mounted,
+    image: &Written<'_, S>,
+    (out, place): (&mut Output, String),
+    progress: Progress,
+    copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
+) -> Result<u64> {
+    let mut counted = Counted {
+        out: BufWriter::with_capacity(1 << 18, out),
+        place,
+        written: 0,
+        bar: progress.bytes("writing", Some(image.data_len)),
+    };
+    program.write(&mut counted, mounted, image, copy)?;
+    let flushed = counted.out.flush();
+    flushed.with_context(|| format!("cannot write {}", counted.place))?;
+    Ok(counted.written)
 }
 
 /// Counts what is written, and says where if that fails.

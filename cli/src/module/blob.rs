@@ -112,8 +112,8 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use monaka_vfs_core::merge::{
-        GROW, HOST, HOST_FUNCTIONS, LAYOUT, LAYOUT_FUNCTIONS, MOUNT, PROGRAM, PROGRAM_FUNCTIONS,
-        REQUEST, RESERVE, UNSTABLE, UNSTABLE_PREFIX,
+        ATTACH, GROW, HOST, HOST_FUNCTIONS, LAYOUT, LAYOUT_FUNCTIONS, MOUNT, PROGRAM,
+        PROGRAM_FUNCTIONS, REQUEST, RESERVE, UNSTABLE, UNSTABLE_PREFIX,
     };
     use monaka_vfs_core::witx::{Function, HOOKS, Param};
     use wasmparser::{
@@ -257,6 +257,7 @@ mod tests {
                 one(MOUNT, &[Param::I32]),
                 one(REQUEST, &[]),
                 one(GROW, &[Param::I32]),
+                one(ATTACH, &[Param::I32]),
             ])
             .map(|function| (function.name.to_owned(), function_type(function)))
             .collect();

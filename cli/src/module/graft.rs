@@ -176,7 +176,15 @@ impl<'m, 'b> Graft<'m, 'b> {
         mut self,
         sections: Vec<Section<'a>>,
     ) -> Result<(Vec<Section<'a>>, Vec<String>)> {
-        let sections = complete(sections);
+        const ADDED_TO: [u8; 6] = [
+            id::TYPE,
+            id::IMPORT,
+            id::FUNCTION,
+            id::GLOBAL,
+            id::CODE,
+            id::DATA,
+        ];
+        let sections = complete(sections, &ADDED_TO);
         let mut out = Vec::with_capacity(sections.len());
         let mut moved = Moved {
             within: false,
@@ -387,7 +395,11 @@ fn counted(data: &[u8]) -> (u64, &[u8]) {
 }
 
 /// A section with more entries in front of and behind its own.
-fn appended<'a>(section: &Section<'_>, before: (u64, &[u8]), behind: (u64, &[u8])) -> Section<'a> {
+pub(super) fn appended<'a>(
+    section: &Section<'_>,
+    before: (u64, &[u8]),
+    behind: (u64, &[u8]),
+) -> Section<'a> {
     let (count, own) = counted(&section.data);
     let mut data = Vec::with_capacity(own.len() + before.1.len() + behind.1.len() + 5);
     write_leb(&mut data, count + before.0 + behind.0);
@@ -397,16 +409,9 @@ fn appended<'a>(section: &Section<'_>, before: (u64, &[u8]), behind: (u64, &[u8]
     Section::new(section.id, data)
 }
 
-/// The sections with an empty one in place of each that something is added to.
-fn complete(mut sections: Vec<Section<'_>>) -> Vec<Section<'_>> {
-    for needed in [
-        id::TYPE,
-        id::IMPORT,
-        id::FUNCTION,
-        id::GLOBAL,
-        id::CODE,
-        id::DATA,
-    ] {
+/// The sections with an empty one in place of each that is needed and not there.
+pub(super) fn complete<'a>(mut sections: Vec<Section<'a>>, needed: &[u8]) -> Vec<Section<'a>> {
+    for &needed in needed {
         if find(&sections, needed).is_some() {
             continue;
         }

@@ -34,6 +34,8 @@ struct Hook {
     /// The entry of an element segment through which the library reaches the
     /// host; `None` when an earlier pack has removed the import.
     host: Option<Slot>,
+    /// The table slot of that entry.
+    slot: u32,
 }
 
 impl Library {
@@ -73,6 +75,13 @@ impl Library {
             zstd: root.id == ROOT_ZSTD,
             hooks,
         })
+    }
+
+    /// The calls whose host an earlier pack has removed: name, the library's function,
+    /// and the table slot by which it reached the host.
+    pub(crate) fn cut_off(&self) -> impl Iterator<Item = (&'static str, u32, u32)> {
+        let cut_off = self.hooks.iter().filter(|(_, hook)| hook.host.is_none());
+        cut_off.map(|(id, hook)| (witx::HOOKS[*id].name, hook.ours, hook.slot))
     }
 
     /// What must change so that every descriptor call goes through the library
@@ -147,6 +156,7 @@ fn hook(module: &Module<'_>, record: &Record, function: &witx::Function) -> Resu
         return Ok(Hook {
             ours: ours.function,
             host: None,
+            slot: record.functions[1],
         });
     }
     let is_import = module.function_imports().any(|(index, import)| {
@@ -160,6 +170,7 @@ fn hook(module: &Module<'_>, record: &Record, function: &witx::Function) -> Resu
     Ok(Hook {
         ours: ours.function,
         host: Some(host),
+        slot: record.functions[1],
     })
 }
 

@@ -11,9 +11,10 @@
 //! which runs two functions of library or blob.
 
 pub(crate) mod analyze;
-mod blob;
+pub(crate) mod blob;
 pub(crate) mod checkup;
 mod code;
+pub(crate) mod exposed;
 pub(crate) mod features;
 pub(crate) mod finish;
 mod foreign;
@@ -32,6 +33,7 @@ pub(crate) mod refusal;
 pub(crate) mod section;
 pub(crate) mod splice;
 pub(crate) mod undo;
+mod unlink;
 
 #[cfg(test)]
 mod faithful;

@@ -16,6 +16,7 @@ use super::merge::{self, MergeRecord, segment_header};
 use super::refusal::Refusal;
 use super::section::{Section, encoded, id, join, skim, split, write_leb};
 use super::undo::{self, Old, Undo};
+use crate::report::Hinted;
 
 /// The custom section's name.
 pub(crate) const SECTION: &str = "monaka.image";
@@ -211,6 +212,19 @@ impl<'a> Packed<'a> {
         }))
     }
 
+    /// As [`open`](Packed::open), of a module that something must be packed into.
+    pub(crate) fn expect(wasm: &'a [u8], module: &Module<'a>) -> Result<Packed<'a>> {
+        let packed = Packed::open(wasm, module)?;
+        packed.ok_or_else(|| {
+            Hinted::new(
+                "nothing is packed into it",
+                "pack directories into it with `monaka pack MODULE.WASM --mapdir /::DIR -o \
+                 OUT.WASM`",
+            )
+            .into()
+        })
+    }
+
     /// The image's tables.
     pub(crate) fn tables(&self) -> &'a [u8] {
         &self.image[..self.record.tables_len as usize]
@@ -219,6 +233,15 @@ impl<'a> Packed<'a> {
     /// The image's data area.
     pub(crate) fn data(&self) -> &'a [u8] {
         &self.image[self.record.tables_len as usize..]
+    }
+
+    /// A stretch of [`data`](Packed::data).
+    pub(crate) fn contents(&self, start: u64, len: u64) -> Result<&'a [u8], Refusal> {
+        let start = usize::try_from(start).ok();
+        start
+            .zip(usize::try_from(len).ok())
+            .and_then(|(start, len)| self.data().get(start..)?.get(..len))
+            .ok_or_else(|| damaged("a file's contents lie outside of the image"))
     }
 
     /// What is packed; `source` is told where in [`data`](Packed::data) a file's

@@ -272,5 +272,40 @@ error: cannot run app.wasm
   caused by: --env MONAKA_NOT_SET: environment variable not found
   hint: give a value: --env MONAKA_NOT_SET=…
 "),
+        (r#"(module (func (export "_start")))"#.into(), "run app.wasm --save-to out", 1, "\
+error: cannot run app.wasm
+  caused by: nothing is packed into it
+  hint: pack directories into it with `monaka pack MODULE.WASM --mapdir /::DIR -o OUT.WASM`
+"),
+        (r#"(module (func (export "_start")))"#.into(), "commit app.wasm -o out.wasm", 1, "\
+error: cannot commit app.wasm
+  caused by: nothing is packed into it
+  hint: pack directories into it with `monaka pack MODULE.WASM --mapdir /::DIR -o OUT.WASM`
+"),
+        (App::None, "commit app.wasm -o no/out.wasm", 1, "\
+error: cannot commit app.wasm
+  caused by: the directory no does not exist
+  hint: create it first, or name another place with -o
+"),
+        (App::None, "run app.wasm --save-to root", 1, "\
+error: cannot run app.wasm
+  caused by: the directory root is not empty
+  hint: nothing is overwritten: name a new directory, or an empty one
+"),
+        (App::None, "run app.wasm --save-to root/file", 1, "\
+error: cannot run app.wasm
+  caused by: root/file is not a directory
+  hint: name a new directory, or a .tar archive
+"),
+        (App::None, "run app.wasm --save-to no/out", 1, "\
+error: cannot run app.wasm
+  caused by: the directory no does not exist
+  hint: create it first, or name another place
+"),
+        (App::None, "run app.wasm --save-to out.tar.gz", 1, "\
+error: cannot run app.wasm
+  caused by: out.tar.gz is to be a directory, or an archive of a kind that is not written
+  hint: name a directory or a .tar; `-` is a tar archive on stdout, for gzip to compress
+"),
     ]
 }

@@ -175,6 +175,20 @@ impl<'i> Memfs<'i> {
         self.backing.data()
     }
 
+    /// The inode of that number, if there is one: a removed one is there while
+    /// something holds it. A number that no listing has shown may be one of another.
+    pub fn find(&self, number: u32) -> Option<Ino> {
+        let ino = Ino::new(number)?;
+        let there = match self.places.get(ino.index()) {
+            Some(place) => *place != Place::GONE,
+            None => {
+                let slot = self.slots.get(ino.index() - self.places.len());
+                matches!(slot, Some(Slot::Used(_)))
+            }
+        };
+        there.then_some(ino)
+    }
+
     /// The slot of an inode that is in none no longer.
     #[inline]
     fn slot(&self, ino: Ino) -> Option<usize> {

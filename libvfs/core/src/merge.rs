@@ -49,6 +49,9 @@
 //! - [`RESERVE`], [`MOUNT`]: as in [`link`](crate::link), with addresses in the
 //!   blob's memory; [`REQUEST`]`() -> i32` is where there is room for a
 //!   [`Request`](crate::link::Request).
+//! - [`ATTACH`]`(ino) -> i32`: a new descriptor for a regular file or directory, by
+//!   its number, or an errno below zero. No program gets it: it is for those who
+//!   take the files out of one that has ended.
 //! - [`GROW`]`(delta) -> i32`: the program's `memory.grow`, see [`grow`].
 
 use crate::witx::{Function, Param};
@@ -127,6 +130,9 @@ pub const MOUNT: &str = "mount";
 
 /// Says where the [`Request`](crate::link::Request) stands.
 pub const REQUEST: &str = "request";
+
+/// Opens an inode.
+pub const ATTACH: &str = "attach";
 
 /// Grows the program's memory.
 pub const GROW: &str = "grow";

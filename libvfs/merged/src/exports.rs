@@ -1,4 +1,5 @@
-//! What the merged program calls instead of the host, and what `pack` calls.
+//! What the merged program calls instead of the host, and what `pack` and those
+//! who take files out call.
 
 use monaka_vfs_core::link::Request;
 use monaka_vfs_core::{Result, for_each_hook, merge};
@@ -62,4 +63,15 @@ unsafe extern "C" fn mount(request: *const Request) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn grow(delta: u32) -> u32 {
     merge::grow(&mut Shared, delta)
+}
+
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn attach(ino: u32) -> i32 {
+    // SAFETY: the reference does not outlive this call.
+    match unsafe { state::vfs() }.attach(ino) {
+        // There are far fewer descriptors.
+        Ok(fd) => fd as i32,
+        Err(errno) => -i32::from(errno.raw()),
+    }
 }

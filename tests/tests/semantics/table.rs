@@ -159,3 +159,45 @@ fn renumber_moves_a_description() {
         assert_eq!(g.open_with(dir, 0, "file", 0, READ, ALL, 0), Ok(ROOT));
     });
 }
+
+#[test]
+fn whoever_takes_files_out_opens_them_by_number() {
+    with(packed(), |g| {
+        let numbers: Vec<u32> = ["file", "dir", "dir/inner", "link"]
+            .map(|path| g.stat(path, false).unwrap().ino as u32)
+            .into();
+        let new = g.open("new", CREAT).unwrap();
+        assert_eq!(g.write(new, b"new"), Ok(3));
+        let new = g.fstat(new).unwrap().ino as u32;
+        // Also when the program has closed all that it had open.
+        for fd in 3..8 {
+            let _ = g.close(fd);
+        }
+        let attached = |g: &mut Guest, number| {
+            let fd = g.vfs.attach(number)?;
+            assert_eq!(g.fstat(fd).unwrap().ino, u64::from(number));
+            g.vfs.check_invariants();
+            Ok(fd)
+        };
+        for (number, contents) in [
+            (numbers[0], &b"packed contents"[..]),
+            (numbers[2], b"inner"),
+            (new, b"new"),
+        ] {
+            let fd = attached(g, number).unwrap();
+            assert_eq!(g.read(fd, 100).unwrap(), contents);
+            assert_eq!(g.write(fd, b"x"), Err(Errno::BADF));
+        }
+        let dir = attached(g, numbers[1]).unwrap();
+        let names = g
+            .readdir(dir, 4096)
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.name);
+        assert!(names.into_iter().any(|name| name == b"inner"));
+        assert_eq!(attached(g, numbers[3]), Err(Errno::INVAL), "a link");
+        for number in [0, 1000, u32::MAX] {
+            assert_eq!(attached(g, number), Err(Errno::NOENT), "{number}");
+        }
+    });
+}

@@ -168,6 +168,37 @@ impl Vfs<'_> {
         home.store_u32(opened, new)
     }
 
+    /// Opens the regular file or directory of that number, which a listing has shown,
+    /// to look at it, whatever the program has open: for those who take the files out
+    /// once it has ended.
+    ///
+    /// No such inode → `NOENT`; neither file nor directory → `INVAL`; no number
+    /// is free or memory is out → `MFILE`, `NOMEM`, `NOSPC`.
+    pub fn attach(&mut self, number: u32) -> Result<u32> {
+        let ino = self.fs.find(number).ok_or(Errno::NOENT)?;
+        self.fds.reserve()?;
+        let descriptor = match self.fs.inode(ino).kind {
+            SeenKind::Directory(_) => Descriptor::Dir(Dir {
+                ino,
+                flags: 0,
+                rights: Rights::DIRECTORY,
+                inheriting: Rights::ALL,
+                preopen: None,
+                listed_to: u64::MAX,
+            }),
+            SeenKind::Regular(_) => Descriptor::File(File {
+                ino,
+                offset: 0,
+                flags: 0,
+                rights: Rights::of_file(Rights::FD_READ),
+            }),
+            SeenKind::Symlink(_) | SeenKind::Device(_) => return Err(Errno::INVAL),
+        };
+        self.fs.own(ino)?;
+        self.fs.hold(ino);
+        Ok(self.fds.insert(descriptor))
+    }
+
     /// Steps 7 to 10 of [`Vfs::path_open`].
     fn find_or_create(
         &mut self,
