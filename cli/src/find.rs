@@ -144,54 +144,62 @@ impl Stored {
     /// Walks a path that was given on the command line. The error says which
     /// path may have been meant.
     pub(crate) fn find(&self, path: &[u8], last: Last) -> anyhow::Result<Found<'_>> {
-        find(self.glance(), path, last).map_err(|lost| self.lost(path, lost))
+        asked(self.glance(), &self.name, path, last)
     }
+}
 
-    fn lost(&self, path: &[u8], lost: Lost) -> anyhow::Error {
-        let (asked, file) = (Shown(path), &self.name);
-        let missing = match &lost {
-            Lost::Damaged(error) => {
-                return stored::damaged(*error)
-                    .context(format!("cannot look up {asked} in {file}"));
-            }
-            Lost::Missing(missing) => missing,
-            Lost::NotDirectory(blocking) => {
-                return Hinted::new(
-                    format!(
-                        "no {asked} in {file}: {} is not a directory",
-                        Shown(blocking)
-                    ),
-                    format!("`monaka stat {file} {}` says what it is", Shown(blocking)),
-                )
-                .into();
-            }
-            Lost::Loop => {
-                return Hinted::new(
-                    format!("no {asked} in {file}: it leads through more than {LINKS_MAX} symbolic links"),
-                    format!("`monaka ls -l {file} PATH` shows where each leads"),
-                )
-                .into();
-            }
-        };
-        let meant = self
-            .glance()
-            .check()
-            .ok()
-            .and_then(|image| meant(image, path));
-        let (why, hint) = match meant {
-            Some(meant) => (String::new(), format!("did you mean {}?", Shown(&meant))),
-            None if absolute(path) == absolute(missing) => (
-                String::new(),
-                format!("`monaka ls -R {file}` lists what there is"),
-            ),
-            None => (
-                format!(": there is no {}", Shown(missing)),
-                format!("`monaka ls -R {file}` lists what there is"),
-            ),
-        };
-        let message = format!("no {asked} in {file}{why}");
-        Hinted::new(message, hint).into()
-    }
+/// Walks a path of the image in `file` that was given on the command line. The
+/// error says which path may have been meant.
+pub(crate) fn asked<'a>(
+    image: Glance<'a>,
+    file: &str,
+    path: &[u8],
+    last: Last,
+) -> anyhow::Result<Found<'a>> {
+    find(image, path, last).map_err(|lost| told(image, file, path, lost))
+}
+
+fn told(image: Glance<'_>, file: &str, path: &[u8], lost: Lost) -> anyhow::Error {
+    let asked = Shown(path);
+    let missing = match &lost {
+        Lost::Damaged(error) => {
+            return stored::damaged(*error).context(format!("cannot look up {asked} in {file}"));
+        }
+        Lost::Missing(missing) => missing,
+        Lost::NotDirectory(blocking) => {
+            return Hinted::new(
+                format!(
+                    "no {asked} in {file}: {} is not a directory",
+                    Shown(blocking)
+                ),
+                format!("`monaka stat {file} {}` says what it is", Shown(blocking)),
+            )
+            .into();
+        }
+        Lost::Loop => {
+            return Hinted::new(
+                format!(
+                    "no {asked} in {file}: it leads through more than {LINKS_MAX} symbolic links"
+                ),
+                format!("`monaka ls -l {file} PATH` shows where each leads"),
+            )
+            .into();
+        }
+    };
+    let meant = image.check().ok().and_then(|image| meant(image, path));
+    let (why, hint) = match meant {
+        Some(meant) => (String::new(), format!("did you mean {}?", Shown(&meant))),
+        None if absolute(path) == absolute(missing) => (
+            String::new(),
+            format!("`monaka ls -R {file}` lists what there is"),
+        ),
+        None => (
+            format!(": there is no {}", Shown(missing)),
+            format!("`monaka ls -R {file}` lists what there is"),
+        ),
+    };
+    let message = format!("no {asked} in {file}{why}");
+    Hinted::new(message, hint).into()
 }
 
 /// The names of a path.

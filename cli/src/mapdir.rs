@@ -241,7 +241,7 @@ pub(crate) fn to_bytes(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
 }
 
 #[cfg(unix)]
-fn to_path(host: &[u8]) -> PathBuf {
+pub(crate) fn to_path(host: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(OsStr::from_bytes(host))
 }
@@ -258,7 +258,7 @@ pub(crate) fn to_bytes(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
 }
 
 #[cfg(not(unix))]
-fn to_path(host: &[u8]) -> PathBuf {
+pub(crate) fn to_path(host: &[u8]) -> PathBuf {
     // Cut from a `str` at an ASCII character, so it is one itself.
     PathBuf::from(String::from_utf8_lossy(host).into_owned())
 }

@@ -10,9 +10,8 @@ use monaka_vfs_core::image::write;
 use super::pack::{Summary, emit};
 use crate::host::{Host, exit_code};
 use crate::module::analyze::Module;
-use crate::module::merge::{Layout, Merged};
 use crate::module::packed::Packed;
-use crate::module::program::{Program, Route};
+use crate::module::program::Program;
 use crate::module::recognise::recognise;
 use crate::output::{self, Output};
 use crate::progress::Progress;
@@ -91,23 +90,8 @@ impl Opts {
         let valid = remains.tree(&mut warnings)?.validate()?;
         let compressed = valid.tree().has_compressed();
         let image = write(&valid)?;
-        let original;
-        let program = match packed.merged {
-            Some(merged) => Program::Merged(Merged::reopen(&packed, merged, compressed)?),
-            None => {
-                original = packed.original(&module)?;
-                let (module, host_dirs) = (Module::parse(&original)?, packed.record.host_dirs());
-                let route = Some(Route::Linked);
-                Program::new(
-                    &original,
-                    &module,
-                    route,
-                    Layout::default(),
-                    host_dirs,
-                    compressed,
-                )?
-            }
-        };
+        let mut original = Vec::new();
+        let program = Program::reopen(&packed, &module, &mut original, compressed)?;
         let mounted = program.mount(&image)?;
         for warning in warnings.iter().chain(program.notes()) {
             report::warning(warning);

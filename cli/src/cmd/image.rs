@@ -47,7 +47,7 @@ impl Opts {
     fn write(&self, place: &str) -> Result<()> {
         Output::check(&self.output)?;
         let mut warnings = Vec::new();
-        if self.sources.of_stdin() > 1 {
+        if self.sources.added.of_stdin() > 1 {
             return Err(Hinted::new(
                 "several archives cannot all be read from stdin",
                 "name a file for all but one of them",
@@ -56,7 +56,7 @@ impl Opts {
         }
         let progress = Progress::new(self.quiet);
         let tree = self.sources.tree(None, progress, &mut warnings)?;
-        warnings.extend(self.sources.within(&self.output));
+        warnings.extend(self.sources.added.within(&self.output));
         let valid = tree.validate()?;
         let image = write(&valid)?;
         for warning in &warnings {

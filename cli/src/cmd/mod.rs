@@ -1,11 +1,14 @@
 //! The subcommands: a file each, with `Opts` (what can be given) and `run`.
 
+mod add;
 mod cat;
+mod change;
 mod commit;
 mod completions;
 mod diff;
 mod doctor;
 mod du;
+mod extract;
 mod image;
 mod init;
 mod inside;
@@ -15,6 +18,8 @@ mod ls;
 mod man;
 mod mappings;
 mod pack;
+mod replace;
+mod rm;
 mod run;
 mod sources;
 mod spec;
@@ -75,6 +80,10 @@ enum Command {
     Du(du::Opts),
     Diff(diff::Opts),
     Verify(verify::Opts),
+    Extract(extract::Opts),
+    Add(add::Opts),
+    Rm(rm::Opts),
+    Replace(replace::Opts),
     Completions(completions::Opts),
     Man(man::Opts),
 }
@@ -126,6 +135,10 @@ impl Cli {
             Command::Diff(opts) => opts.run(),
             Command::Verify(opts) => opts.run(),
             Command::Doctor(opts) => opts.run(),
+            Command::Extract(opts) => opts.run().map(|()| ExitCode::SUCCESS),
+            Command::Add(opts) => opts.run().map(|()| ExitCode::SUCCESS),
+            Command::Rm(opts) => opts.run().map(|()| ExitCode::SUCCESS),
+            Command::Replace(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Completions(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Man(opts) => opts.run().map(|()| ExitCode::SUCCESS),
         }

@@ -79,21 +79,8 @@ pub(crate) struct Opts {
     /// Where the file system lives when it is merged in; `single` if not said
     #[arg(long, value_enum)]
     memory: Option<Layout>,
-    /// Store files zstd-compressed where that pays; they are decompressed as they
-    /// are read
-    ///
-    /// A higher LEVEL, up to 22, packs slower and a little smaller; reading is as
-    /// fast. The library must be the one of `monaka lib --zstd`, if the program is
-    /// linked with it.
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = LEVEL,
-        value_parser = clap::value_parser!(i32).range(1..=22)
-    )]
-    compress: Option<i32>,
+    #[command(flatten)]
+    compression: Compression,
     /// Where the packed module goes; `-` is stdout (the default if the program
     /// comes from stdin)
     #[arg(short, long, value_name = "OUT.WASM")]
@@ -118,6 +105,27 @@ pub(crate) struct Opts {
     quiet: bool,
 }
 
+/// How files are stored.
+#[derive(clap::Args)]
+pub(super) struct Compression {
+    /// Store files zstd-compressed where that pays; they are decompressed as they
+    /// are read
+    ///
+    /// A higher LEVEL, up to 22, packs slower and a little smaller; reading is as
+    /// fast. The library must be the one of `monaka lib --zstd`, if the program is
+    /// linked with it.
+    #[arg(
+        id = "compress",
+        long,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = LEVEL,
+        value_parser = clap::value_parser!(i32).range(1..=22)
+    )]
+    pub(super) level: Option<i32>,
+}
+
 impl Opts {
     /// Packs.
     pub(crate) fn run(self) -> Result<()> {
@@ -133,7 +141,7 @@ impl Opts {
             None if output::is_dash(&self.input) || self.dry_run => Path::new("-"),
             None => usage_error("pack", "say where the packed module goes: -o OUT.WASM"),
         };
-        if self.sources.of_stdin() + usize::from(output::is_dash(&self.input)) > 1 {
+        if self.sources.added.of_stdin() + usize::from(output::is_dash(&self.input)) > 1 {
             usage_error(
                 "pack",
                 "only one of program and archives can be read from stdin",
@@ -169,7 +177,7 @@ impl Opts {
             .transpose()?;
         let tree = self.sources.tree(old, progress, &mut warnings)?;
         // What was compressed stays so.
-        let compressed = self.compress.is_some() || tree.has_compressed();
+        let compressed = self.compression.level.is_some() || tree.has_compressed();
         // A packed module is packed anew, as the program that it was.
         let original;
         let program = match &packed {
@@ -188,14 +196,14 @@ impl Opts {
         if self.dry_run {
             return self.show(tree, &warnings);
         }
-        warnings.extend(self.sources.within(place));
+        warnings.extend(self.sources.added.within(place));
         let old_data = packed.as_ref().map_or(&[][..], Packed::data);
         let sbom = self.list_files(&tree, place, progress, old_data)?;
         if self.verbose {
             report::note(listing::paths(&tree).trim_end());
         }
         let mut valid = tree.validate()?;
-        if let Some(level) = self.compress {
+        if let Some(level) = self.compression.level {
             valid = compress(valid, level, old_data, progress)?.validate()?;
         }
         let image = write(&valid)?;
@@ -260,7 +268,10 @@ impl Opts {
         };
         let name = place.file_name().map(|name| name.to_string_lossy());
         let name = name.filter(|name| name != "-").unwrap_or("module".into());
-        let (made, bar) = (self.sources.dates.made()?, progress.bytes("hashing", None));
+        let (made, bar) = (
+            self.sources.added.dates.made()?,
+            progress.bytes("hashing", None),
+        );
         let text = sbom::spdx(tree, &name, made, bar, |source, len, out| {
             source.copy_to(len, old_data, out)
         })?;

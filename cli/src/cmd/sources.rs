@@ -17,13 +17,20 @@ use crate::scan::{Choice, Scanner, Source, preopens};
 #[derive(clap::Args)]
 pub(crate) struct Sources {
     #[command(flatten)]
+    pub(crate) added: Added,
+    #[command(flatten)]
+    furnishing: Furnishing,
+}
+
+/// Files that are added to a tree.
+#[derive(clap::Args)]
+pub(crate) struct Added {
+    #[command(flatten)]
     mappings: Mappings,
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
     pub(crate) dates: Dates,
-    #[command(flatten)]
-    furnishing: Furnishing,
 }
 
 impl Sources {
@@ -34,8 +41,7 @@ impl Sources {
         progress: Progress,
         warnings: &mut Vec<String>,
     ) -> Result<Tree<Source>> {
-        let mappings = &self.mappings.0;
-        if mappings.is_empty() && packed.is_none() {
+        if self.added.is_nothing() && packed.is_none() {
             return Err(Hinted::new(
                 "there is nothing to pack",
                 "name a directory with --mapdir GUEST::HOST, as in `--mapdir /::./root`",
@@ -43,15 +49,32 @@ impl Sources {
             .into());
         }
         let mut tree = packed.unwrap_or_else(|| Tree::new(Meta::default()));
+        self.added.add(&mut tree, progress, warnings)?;
+        self.furnishing.furnish(&mut tree)?;
+        self.added.dates.apply(&mut tree)?;
+        Ok(tree)
+    }
+}
+
+impl Added {
+    /// Whether no source is named.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.mappings.0.is_empty()
+    }
+
+    /// Adds the mappings to a tree, over what is there.
+    pub(crate) fn add(
+        &self,
+        tree: &mut Tree<Source>,
+        progress: Progress,
+        warnings: &mut Vec<String>,
+    ) -> Result<()> {
         let mut scanner = Scanner::new(&self.choice, progress);
-        for mapping in mappings {
-            scanner.scan(&mut tree, mapping)?;
+        for mapping in &self.mappings.0 {
+            scanner.scan(tree, mapping)?;
         }
         warnings.extend(scanner.finish());
-        preopens(&mut tree, mappings)?;
-        self.furnishing.furnish(&mut tree)?;
-        self.dates.apply(&mut tree)?;
-        Ok(tree)
+        preopens(tree, &self.mappings.0)
     }
 
     /// How many of the sources are read from stdin, which can be only one.

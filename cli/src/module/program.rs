@@ -11,6 +11,7 @@ use super::finish::Finished;
 use super::link::Library;
 use super::merge::{Layout, Merged};
 use super::mount::{Mount, Mounted};
+use super::packed::Packed;
 use super::refusal::Refusal;
 use super::section::{Section, split};
 use super::splice;
@@ -68,6 +69,25 @@ impl<'a> Program<'a> {
         let mut merged = Merged::new(wasm, module, layout, allow_host_dirs, compressed)?;
         merged.notes.extend(note);
         Ok(Program::Merged(merged))
+    }
+
+    /// The program of a packed module, as it was packed: by the same route, seeing
+    /// what it saw, with a decoder where files will be `compressed`. `original` is
+    /// where a linked one's own bytes go.
+    pub(crate) fn reopen(
+        packed: &Packed<'a>,
+        module: &Module<'a>,
+        original: &'a mut Vec<u8>,
+        compressed: bool,
+    ) -> Result<Program<'a>> {
+        let Some(record) = packed.merged else {
+            *original = packed.original(module)?;
+            let module = Module::parse(original)?;
+            let host_dirs = packed.record.host_dirs();
+            let (route, layout) = (Some(Route::Linked), Layout::default());
+            return Program::new(original, &module, route, layout, host_dirs, compressed);
+        };
+        Ok(Program::Merged(Merged::reopen(packed, record, compressed)?))
     }
 
     /// What the user should know, a line each.

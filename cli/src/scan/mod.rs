@@ -25,6 +25,7 @@ use monaka_vfs_core::image::{Contents, Escaped, Meta, NodeId, Tree, TreeError};
 
 use crate::mapdir::{Mapping, Origin};
 use crate::progress::Progress;
+use crate::report::Hinted;
 
 mod archive;
 mod choice;
@@ -172,6 +173,22 @@ pub(crate) fn directory_tree(
     };
     scanner.scan(&mut tree, &mapping)?;
     Ok((tree, scanner.finish()))
+}
+
+/// A regular file of the host: its contents, how long they are, and what is kept
+/// of it beside.
+pub(crate) fn host_file(path: &Path) -> Result<(Source, u64, Meta)> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
+    if !metadata.is_file() {
+        return Err(Hinted::new(
+            format!("{shown} is not a regular file"),
+            "`monaka add` packs directories",
+        )
+        .into());
+    }
+    let source = Source::host(path.into(), &metadata);
+    Ok((source, metadata.len(), host::meta(&metadata)))
 }
 
 /// Adds a file that was given by its contents. It has no time that a clock or a

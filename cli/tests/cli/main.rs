@@ -1,9 +1,13 @@
 //! The command as a user meets it: every error text, and what the commands print.
 
 #[cfg(unix)]
+mod change;
+#[cfg(unix)]
 mod diff;
 mod doctor;
 mod errors;
+#[cfg(unix)]
+mod extract;
 mod fake;
 mod habits;
 #[cfg(unix)]

@@ -283,6 +283,19 @@ impl<S> Tree<S> {
         }
     }
 
+    /// Gives a regular file other contents, `now` bytes that are found `at` there;
+    /// its names and all else stay. To another node nothing happens.
+    pub fn set_contents(&mut self, file: NodeId, now: u64, at: S) {
+        if let Body::Regular {
+            len,
+            stored,
+            source,
+        } = &mut self.nodes[file.index()].body
+        {
+            (*len, *stored, *source) = (now, None, at);
+        }
+    }
+
     /// Adds a symbolic link. Its target need not exist.
     pub fn add_symlink(
         &mut self,
