@@ -105,7 +105,7 @@ impl Opts {
         out.commit()?;
         if !self.quiet {
             let (contents, size) = (Summary::of(&image.tables)?, report::bytes(written));
-            eprintln!("committed {contents} into {place}: {size}");
+            report::note(&format!("committed {contents} into {place}: {size}"));
         }
         Ok(exit_code(status))
     }

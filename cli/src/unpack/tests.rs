@@ -62,6 +62,10 @@ fn sample() -> Tree<Vec<u8>> {
     tree
 }
 
+#[expect(
+    clippy::ptr_arg,
+    reason = "a tree's contents are referred to as they are"
+)]
 fn copy(source: &Vec<u8>, _: u64, out: &mut dyn Write) -> Result<()> {
     Ok(out.write_all(source)?)
 }
