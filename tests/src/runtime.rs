@@ -57,19 +57,24 @@ impl Runtime {
 
     /// Its release, as it says itself.
     pub fn version(self) -> String {
-        let mut command = match self {
-            Runtime::PyPi => panic!("the Python package says none"),
-            Runtime::Chromium => Command::new("chromium"),
-            Runtime::Node => Command::new("node"),
-            Runtime::NewerNode => executable(NODE),
-            Runtime::Deno => executable(DENO),
-            Runtime::Wasmi => executable(WASMI),
-            _ => executable(WASMTIME),
-        };
+        let mut command = self.executable();
         let said = finish(command.arg("--version"), "").expect_success().stdout;
         let numbers = said.find(|c: char| c.is_ascii_digit()).unwrap_or(0);
         let version = said[numbers..].split_whitespace().next();
         version.expect("a version").to_owned()
+    }
+
+    /// The command itself, of those that are one.
+    pub fn executable(self) -> Command {
+        match self {
+            Runtime::Node => Command::new("node"),
+            Runtime::Chromium => Command::new("chromium"),
+            Runtime::NewerNode => executable(NODE),
+            Runtime::Deno => executable(DENO),
+            Runtime::Wasmi => executable(WASMI),
+            Runtime::PyPi => panic!("a Python package is no command"),
+            _ => executable(WASMTIME),
+        }
     }
 
     /// Runs a command to its end; with the arguments `--invoke A,B` a reactor's exports,
