@@ -145,7 +145,9 @@ fn compare(what: &str, mut commands: [Command; 2]) -> bool {
     let [one, other] = times.map(median);
     let [less, more] = peaks.map(median);
     let (slower, larger) = (other / one, more / less);
-    let passes = slower <= LIMIT && larger <= LIMIT;
+    // Of a mapped file, the kernel counts what it keeps in one piece around a page
+    // that is touched, megabytes that nothing was read into.
+    let passes = slower <= LIMIT && (larger <= LIMIT || more - less <= 8e3);
     let verdict = if passes { "pass" } else { "FAIL" };
     println!(
         "| {what} | {one:.1} | {other:.1} | {slower:.2} | {less:.0} | {more:.0} | \

@@ -84,7 +84,7 @@ fn emit(valid: &ValidTree<Vec<u8>>) -> (Vec<u8>, Vec<u8>) {
     for content in &written.contents {
         assert!(content.offset >= data.len() as u64, "contents overlap");
         assert_eq!(content.len, content.source.len() as u64);
-        assert_eq!(content.offset % if content.len < 4096 { 8 } else { 64 }, 0);
+        assert_eq!(content.offset % if content.len < 65536 { 8 } else { 64 }, 0);
         data.resize(content.offset as usize, 0);
         data.extend_from_slice(content.source);
     }

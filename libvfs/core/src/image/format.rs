@@ -24,7 +24,7 @@ pub const LARGE_ALIGN: u64 = 64;
 pub const SMALL_ALIGN: u64 = 8;
 
 /// From this length on a file is aligned to [`LARGE_ALIGN`].
-pub const LARGE: u64 = 4096;
+pub const LARGE: u64 = 64 * 1024;
 
 /// Inode kind: character device.
 pub const DEVICE: u8 = 2;

@@ -241,12 +241,21 @@ mod tests {
 
     #[test]
     fn large_files_are_aligned_to_64_and_small_ones_to_8() {
-        let valid = valid(&[("a", 1), ("b", 4095), ("c", 4096), ("d", 0), ("e", 10_000)]);
+        let valid = valid(&[
+            ("a", 1),
+            ("b", 65_535),
+            ("c", 65_536),
+            ("d", 0),
+            ("e", 100_000),
+        ]);
         let written = write(&valid).unwrap();
         let places: Vec<_> = written.contents.iter().map(|c| (c.offset, c.len)).collect();
-        assert_eq!(places, [(0, 1), (8, 4095), (4160, 4096), (8256, 10_000)]);
+        assert_eq!(
+            places,
+            [(0, 1), (8, 65_535), (65_600, 65_536), (131_136, 100_000)]
+        );
         assert!(written.contents.iter().all(|c| c.len == *c.source));
-        assert_eq!(written.data_len, 18_256);
+        assert_eq!(written.data_len, 231_136);
     }
 
     #[test]
