@@ -50,8 +50,9 @@ impl Sources {
         }
         let mut tree = packed.unwrap_or_else(|| Tree::new(Meta::default()));
         self.added.add(&mut tree, progress, warnings)?;
-        self.furnishing.furnish(&mut tree)?;
         self.added.dates.apply(&mut tree)?;
+        // After the dates: what nobody has touched is known by having none.
+        self.furnishing.furnish(&mut tree)?;
         Ok(tree)
     }
 }
