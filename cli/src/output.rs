@@ -241,7 +241,11 @@ pub(crate) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Res
         let _ = out.into_parts();
         return Ok(());
     }
-    Err(error.context("cannot write to stdout"))
+    // Whatever was read for it has said what it is.
+    match error.is::<io::Error>() && error.chain().len() == 1 {
+        true => Err(error.context("cannot write to stdout")),
+        false => Err(error),
+    }
 }
 
 /// Copies all of a file's contents.

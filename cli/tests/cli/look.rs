@@ -401,7 +401,9 @@ fn damage_is_an_error_and_nothing_worse() {
             let output = place.monaka(args[nth % 3]);
             let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
             refused += usize::from(output.status.code() == Some(1));
-            let is_told = stderr.starts_with("error: ") && stderr.contains("  hint: ");
+            let is_told = stderr.starts_with("error: ")
+                && stderr.contains("  hint: ")
+                && !stderr.contains("stdout");
             match output.status.code() {
                 Some(0) => {}
                 Some(1) if is_told && !stderr.contains("panicked") => {}
