@@ -129,7 +129,8 @@ impl Loaded {
     }
 }
 
-/// Compiles a module, unless that was done before.
+/// Compiles a module, unless that was done before. It is mapped from a file, so that
+/// its start is that of a module compiled ahead of time.
 fn compiled(path: &Path) -> Module {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let engine = ENGINE.get_or_init(Engine::default);
@@ -138,22 +139,22 @@ fn compiled(path: &Path) -> Module {
     wasm.hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);
     let stem = path.file_stem().expect("a file").to_string_lossy();
-    let place = kept().join(format!("{stem}-{:016x}.cwasm", hasher.finish()));
+    let name = format!("{stem}-{:016x}.cwasm", hasher.finish());
+    // What is packed is packed anew each time, elsewhere.
+    let place = match path.starts_with(root()) {
+        true => kept().join(name),
+        false => path.with_file_name(name),
+    };
     if !place.exists() {
         let begun = Instant::now();
         let module =
             Module::new(engine, &wasm).unwrap_or_else(|e| panic!("{}: {e:?}", path.display()));
         let took = begun.elapsed().as_secs_f64();
         println!("{stem}: {} bytes, compiled in {took:.1} s", wasm.len());
-        // What is packed is packed anew each time, elsewhere.
-        if !path.starts_with(root()) {
-            return module;
-        }
         let unfinished = place.with_extension(format!("{}", std::process::id()));
         fs::write(&unfinished, module.serialize().expect("serialise"))
             .and_then(|()| fs::rename(&unfinished, &place))
             .unwrap_or_else(|e| panic!("{}: {e}", place.display()));
-        return module;
     }
     // SAFETY: nothing but the lines above writes there, and a file is complete when
     // it gets its name.
