@@ -282,7 +282,7 @@ fn sockets_that_are_not_wasi_are_refused_by_name() {
         "pack".as_ref(),
         langs.join("wasmedge_quickjs.wasm").as_os_str(),
     ]);
-    let outcome = finish(pack.args(["-o", "/dev/null"]), "");
+    let outcome = finish(pack.args(["--file", "/a=b", "-o", "/dev/null"]), "");
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
     assert!(
         outcome.stderr.contains("wasi_snapshot_preview1.sock_open"),
