@@ -45,14 +45,14 @@ macro_rules! languages {
     )*};
 }
 
-/// Rust and Go end a program whose heap cannot grow. In the layout `single` it
-/// cannot once files have filled the memory, so those are given a limit.
+/// Rust, Go and the program in Zig end when the heap cannot grow. In the layout `single`
+/// it cannot once files have filled the memory, so those are given a limit.
 const LEAVES_HEAP: Option<&str> = Some("3G");
 
 languages! {
     rust "rust" LEAVES_HEAP;
     go "go" LEAVES_HEAP;
-    zig "zig" None::<&str>;
+    zig "zig" LEAVES_HEAP;
     assemblyscript "assemblyscript" None::<&str>;
     c_old "c-old" None::<&str>;
     c_yowasp "c-yowasp" None::<&str>;
