@@ -51,10 +51,10 @@ canary: build ## plant bugs in a copy of the file system: the model test must fi
 miri: ## the file system's tests under Miri (a nightly compiler, minutes)
 	@tools/miri
 
-bench: build ## measure reads, writes, opens, packing, and what grows with size
+bench: build ## measure calls, packing, compression, and what grows with size
 	@tools/setup --tests
 	@tools/fetch large
-	$(CARGO) bench --locked -p monaka-tests --bench packed --bench growth --bench scale
+	$(CARGO) bench --locked -p monaka-tests --bench packed --bench compression --bench growth --bench scale
 
 size: ## bytes the library adds to a program, beside wasi-vfs
 	@tools/setup --tests
