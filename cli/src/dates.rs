@@ -26,17 +26,19 @@ pub(crate) struct Dates {
 const NANOS: u64 = 1_000_000_000;
 
 impl Dates {
-    /// Changes the times of all that is in a tree.
-    pub(crate) fn apply<S>(&self, tree: &mut Tree<S>) -> Result<()> {
+    /// Changes the times of all that is in a tree, but for the nodes in `without`.
+    pub(crate) fn apply<S>(&self, tree: &mut Tree<S>, without: &[NodeId]) -> Result<()> {
         let (fixed, latest) = (self.mtime, epoch()?.unwrap_or(u64::MAX));
         if fixed.is_none() && latest == u64::MAX {
             return Ok(());
         }
         let mut open = vec![NodeId::ROOT];
         while let Some(node) = open.pop() {
-            let meta = tree.meta(node);
-            let mtime = fixed.unwrap_or(meta.mtime.min(latest));
-            tree.set_meta(node, Meta { mtime, ..meta });
+            if !without.contains(&node) {
+                let meta = tree.meta(node);
+                let mtime = fixed.unwrap_or(meta.mtime.min(latest));
+                tree.set_meta(node, Meta { mtime, ..meta });
+            }
             open.extend(tree.children(node).map(|(_, child)| child));
         }
         Ok(())
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_gets_the_time_that_is_given() {
+    fn all_else_gets_the_time_that_is_given() {
         let meta = |mtime| Meta {
             mtime,
             executable: true,
@@ -147,9 +149,10 @@ mod tests {
         let mut tree = Tree::new(meta(5));
         let d = tree.add_directory(NodeId::ROOT, b"d", meta(6)).unwrap();
         let f = tree.add_file(d, b"f", meta(7), 0, ()).unwrap();
-        Dates { mtime: Some(9) }.apply(&mut tree).unwrap();
-        for node in [NodeId::ROOT, d, f] {
-            assert_eq!(tree.meta(node), meta(9));
+        let g = tree.add_file(d, b"g", meta(8), 0, ()).unwrap();
+        Dates { mtime: Some(9) }.apply(&mut tree, &[f]).unwrap();
+        for (node, mtime) in [(NodeId::ROOT, 9), (d, 9), (f, 7), (g, 9)] {
+            assert_eq!(tree.meta(node), meta(mtime));
         }
     }
 }

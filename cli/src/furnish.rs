@@ -93,23 +93,36 @@ pub(crate) fn is_place(path: &[u8]) -> bool {
     path == DEV || path == TMP
 }
 
-/// Takes out what [`furnish`](Furnishing::furnish) has put in and nobody has
-/// touched since: an empty /tmp, and /dev with nothing but devices.
-pub(crate) fn strip<S>(tree: &mut Tree<S>) {
-    let untouched = |tree: &Tree<S>, path: &[u8]| {
+/// What [`furnish`](Furnishing::furnish) has put in and nobody has touched since: an
+/// empty /tmp, and /dev with nothing but devices, which come behind it.
+pub(crate) fn untouched<S>(tree: &Tree<S>) -> Vec<NodeId> {
+    let mut found = Vec::new();
+    let vacant = |path: &[u8]| {
         let node = tree.lookup(path)?;
-        let vacant = tree.is_directory(node) && tree.meta(node) == Meta::default();
-        vacant.then(|| {
-            tree.children(node)
-                .map(|(_, node)| node)
-                .collect::<Vec<_>>()
-        })
+        (tree.is_directory(node) && tree.meta(node) == Meta::default()).then_some(node)
     };
-    let is_device = |node: &NodeId| matches!(tree.contents(*node), Contents::Device(_));
-    let dev = untouched(tree, DEV).is_some_and(|entries| entries.iter().all(is_device));
-    let tmp = untouched(tree, TMP).is_some_and(|entries| entries.is_empty());
-    for (path, gone) in [(DEV, dev), (TMP, tmp)] {
-        if gone {
+    if let Some(tmp) = vacant(TMP).filter(|tmp| tree.children(*tmp).next().is_none()) {
+        found.push(tmp);
+    }
+    if let Some(dev) = vacant(DEV) {
+        let entries: Vec<NodeId> = tree.children(dev).map(|(_, node)| node).collect();
+        let is_device = |node: &NodeId| matches!(tree.contents(*node), Contents::Device(_));
+        if entries.iter().all(is_device) {
+            found.push(dev);
+            found.extend(entries);
+        }
+    }
+    found
+}
+
+/// Takes out what is [`untouched`].
+pub(crate) fn strip<S>(tree: &mut Tree<S>) {
+    let untouched = untouched(tree);
+    for path in [DEV, TMP] {
+        if tree
+            .lookup(path)
+            .is_some_and(|node| untouched.contains(&node))
+        {
             tree.remove(NodeId::ROOT, &path[1..]);
         }
     }

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::change::Change;
-use super::pack::{Compression, usage_error};
+use super::pack::usage_error;
+use super::recipe::Compression;
 use super::sources::Added;
 
 /// Adds files to a packed module, over what is there.
@@ -42,10 +43,9 @@ impl Opts {
                 "only one of module and archives can be read from stdin",
             );
         }
-        self.change.run("add", self.compression.level, |edit| {
+        self.change.run("add", self.compression.level(), |edit| {
             let progress = edit.progress;
-            (self.added).add(&mut edit.tree, progress, &mut edit.warnings)?;
-            self.added.dates.apply(&mut edit.tree)
+            (self.added).add(&mut edit.tree, progress, &mut edit.warnings)
         })
     }
 }

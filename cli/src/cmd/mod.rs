@@ -18,6 +18,7 @@ mod ls;
 mod man;
 mod mappings;
 mod pack;
+mod recipe;
 mod replace;
 mod rm;
 mod run;
@@ -99,11 +100,12 @@ impl Cli {
         let mut relaxed = Cli::relaxed();
         let matches = relaxed.try_get_matches_from_mut(&args);
         let matches = matches.unwrap_or_else(|error| error.exit());
-        let pack = relaxed.find_subcommand(PACK);
-        if let (Some(pack), Some((PACK, given))) = (pack, matches.subcommand())
-            && let Some(at) = args.iter().position(|arg| arg == PACK)
+        if let Some((name @ (PACK | IMAGE), given)) = matches.subcommand()
+            && let (Some(pack), Some(command)) =
+                (relaxed.find_subcommand(PACK), relaxed.find_subcommand(name))
+            && let Some(at) = args.iter().position(|arg| arg == name)
         {
-            let spec = spec::arguments(pack, given)?;
+            let spec = spec::arguments(pack, command, given)?;
             args.splice(at + 1..at + 1, spec);
         }
         let mut matches = Cli::command().get_matches_from(args);
@@ -145,8 +147,9 @@ impl Cli {
     }
 }
 
-/// The command that reads spec files.
+/// The commands that read spec files.
 const PACK: &str = "pack";
+const IMAGE: &str = "image";
 
 /// What `--color` says; nothing where it is wrong, which is found out later.
 fn color(args: &[OsString]) -> Option<anstream::ColorChoice> {

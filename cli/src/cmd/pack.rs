@@ -7,10 +7,10 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use monaka_vfs_core::image::{Image, Kind, Tree, Written, write};
+use monaka_vfs_core::image::{Image, Kind, Written, write};
 
-use super::sources::Sources;
-use crate::listing;
+use super::recipe::Recipe;
+use super::spec;
 use crate::module::analyze::Module;
 use crate::module::merge::{Layout, MergeRecord, Merged};
 use crate::module::mount::Mounted;
@@ -20,8 +20,7 @@ use crate::module::refusal::Refusal;
 use crate::output::{self, Output};
 use crate::progress::{Bar, Progress};
 use crate::report::{self, Hinted};
-use crate::sbom;
-use crate::scan::{LEVEL, Source, compress};
+use crate::scan::Source;
 
 /// Packs directories, archives and images into a program.
 ///
@@ -36,6 +35,7 @@ use crate::scan::{LEVEL, Source, compress};
 /// and their times can be set with --mtime or SOURCE_DATE_EPOCH.
 #[derive(clap::Args)]
 #[command(
+    mut_args = spec::switch,
     override_usage = "monaka pack [OPTIONS] <APP.WASM> -o <OUT.WASM>\n       monaka pack [OPTIONS] [--config <FILE>]",
     after_long_help = "\
 Examples:
@@ -57,15 +57,8 @@ pub(crate) struct Opts {
     /// The program; `-` reads it from stdin
     #[arg(value_name = "APP.WASM")]
     input: PathBuf,
-    /// Read FILE first; without APP.WASM, monaka.toml in the current directory
-    ///
-    /// It holds these flags as keys and the sources as [[mount]] tables, with paths
-    /// relative to the file. A flag that is given once overrides its key, sources
-    /// and flags that may be given many times add to it.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    sources: Sources,
+    recipe: Recipe,
     /// Let the program see the directories that the host opens at run time,
     /// behind the packed ones
     ///
@@ -79,51 +72,10 @@ pub(crate) struct Opts {
     /// Where the file system lives when it is merged in; `single` if not said
     #[arg(long, value_enum)]
     memory: Option<Layout>,
-    #[command(flatten)]
-    compression: Compression,
     /// Where the packed module goes; `-` is stdout (the default if the program
     /// comes from stdin)
     #[arg(short, long, value_name = "OUT.WASM")]
     output: Option<PathBuf>,
-    /// List what would be packed, with sizes, and write nothing
-    #[arg(long, conflicts_with_all = ["sbom", "verbose"])]
-    dry_run: bool,
-    /// The list of --dry-run as a JSON array with an object for each name
-    #[arg(long, requires = "dry_run")]
-    json: bool,
-    /// Also write a list of the packed files with their hashes (SPDX 2.3, JSON)
-    ///
-    /// Its date is SOURCE_DATE_EPOCH or --mtime, so that it can be reproduced;
-    /// without them it is the present.
-    #[arg(long, value_name = "FILE")]
-    sbom: Option<PathBuf>,
-    /// List all that is packed on stderr
-    #[arg(short, long, conflicts_with = "quiet")]
-    verbose: bool,
-    /// Say nothing but warnings and errors
-    #[arg(short, long)]
-    quiet: bool,
-}
-
-/// How files are stored.
-#[derive(clap::Args)]
-pub(super) struct Compression {
-    /// Store files zstd-compressed where that pays; they are decompressed as they
-    /// are read
-    ///
-    /// A higher LEVEL, up to 22, packs slower and a little smaller; reading is as
-    /// fast. The library must be the one of `monaka lib --zstd`, if the program is
-    /// linked with it.
-    #[arg(
-        id = "compress",
-        long,
-        value_name = "LEVEL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = LEVEL,
-        value_parser = clap::value_parser!(i32).range(1..=22)
-    )]
-    pub(super) level: Option<i32>,
 }
 
 impl Opts {
@@ -135,27 +87,13 @@ impl Opts {
 
     fn pack(&self) -> Result<()> {
         let begun = Instant::now();
-        let progress = Progress::new(self.quiet);
+        let recipe = &self.recipe;
         let place = match &self.output {
             Some(place) => place,
-            None if output::is_dash(&self.input) || self.dry_run => Path::new("-"),
+            None if output::is_dash(&self.input) || recipe.dry_run => Path::new("-"),
             None => usage_error("pack", "say where the packed module goes: -o OUT.WASM"),
         };
-        if self.sources.added.of_stdin() + usize::from(output::is_dash(&self.input)) > 1 {
-            usage_error(
-                "pack",
-                "only one of program and archives can be read from stdin",
-            );
-        }
-        if !self.dry_run {
-            Output::check(place)?;
-        }
-        if let Some(sbom) = &self.sbom {
-            if output::is_dash(sbom) && output::is_dash(place) {
-                usage_error("pack", "only one of module and --sbom can go to stdout");
-            }
-            Output::check(sbom)?;
-        }
+        recipe.check("pack", place, Some(&self.input))?;
         let wasm = output::read(&self.input)?;
         let module = Module::parse(&wasm)?;
         let packed = Packed::open(&wasm, &module)?;
@@ -175,9 +113,8 @@ impl Opts {
             .as_ref()
             .map(|packed| packed.tree(|start, _| Source::Packed { start }))
             .transpose()?;
-        let tree = self.sources.tree(old, progress, &mut warnings)?;
-        // What was compressed stays so.
-        let compressed = self.compression.level.is_some() || tree.has_compressed();
+        let tree = recipe.tree(old, &mut warnings)?;
+        let compressed = recipe.compresses(&tree);
         // A packed module is packed anew, as the program that it was.
         let original;
         let program = match &packed {
@@ -193,19 +130,13 @@ impl Opts {
                 }
             },
         };
-        if self.dry_run {
-            return self.show(tree, &warnings);
+        if recipe.dry_run {
+            return recipe.show(tree, &warnings);
         }
-        warnings.extend(self.sources.added.within(place));
+        warnings.extend(recipe.sources.added.within(place));
         let old_data = packed.as_ref().map_or(&[][..], Packed::data);
-        let sbom = self.list_files(&tree, place, progress, old_data)?;
-        if self.verbose {
-            report::note(listing::paths(&tree).trim_end());
-        }
-        let mut valid = tree.validate()?;
-        if let Some(level) = self.compression.level {
-            valid = compress(valid, level, old_data, progress)?.validate()?;
-        }
+        let sbom = recipe.list_files(&tree, place, old_data)?;
+        let valid = recipe.finish(tree, old_data)?;
         let image = write(&valid)?;
         let mounted = program.mount(&image)?;
 
@@ -220,14 +151,14 @@ impl Opts {
             &mounted,
             &image,
             (&mut out, shown),
-            progress,
+            recipe.progress(),
             copy,
         )?;
         if let Some((path, text)) = sbom {
             output::write(path, &text)?;
         }
         out.commit()?;
-        if !self.quiet {
+        if !recipe.quiet {
             let contents = Summary::of(&image.tables)?;
             let place = output::shown(place, "stdout");
             let (size, time) = (report::bytes(written), begun.elapsed().as_secs_f64());
@@ -236,46 +167,6 @@ impl Opts {
             ));
         }
         Ok(())
-    }
-
-    /// Lists what would be packed.
-    fn show(&self, tree: Tree<Source>, warnings: &[String]) -> Result<()> {
-        for warning in warnings {
-            report::warning(warning);
-        }
-        report::print(&match self.json {
-            true => listing::json(&tree)?,
-            false => listing::sizes(&tree),
-        })?;
-        let valid = tree.validate()?;
-        let contents = Summary::of(&write(&valid)?.tables)?;
-        if !self.quiet {
-            report::note(&format!("would pack {contents}"));
-        }
-        Ok(())
-    }
-
-    /// The list of files that --sbom asks for, and where it goes.
-    fn list_files(
-        &self,
-        tree: &Tree<Source>,
-        place: &Path,
-        progress: Progress,
-        old_data: &[u8],
-    ) -> Result<Option<(&Path, Vec<u8>)>> {
-        let Some(path) = &self.sbom else {
-            return Ok(None);
-        };
-        let name = place.file_name().map(|name| name.to_string_lossy());
-        let name = name.filter(|name| name != "-").unwrap_or("module".into());
-        let (made, bar) = (
-            self.sources.added.dates.made()?,
-            progress.bytes("hashing", None),
-        );
-        let text = sbom::spdx(tree, &name, made, bar, |source, len, out| {
-            source.copy_to(len, old_data, out)
-        })?;
-        Ok(Some((path, text)))
     }
 
     fn program<'a>(

@@ -8,7 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use monaka_vfs_core::image::{Kind, Meta};
 
 use super::change::{Change, Edit};
-use super::pack::Compression;
+use super::recipe::Compression;
 use crate::dates::Dates;
 use crate::find::Last;
 use crate::mapdir::{guest_path, to_bytes, to_path};
@@ -82,11 +82,12 @@ impl Replacement {
 impl Opts {
     /// Replaces.
     pub(crate) fn run(self) -> Result<()> {
-        self.change.run("replace", self.compression.level, |edit| {
-            for pair in &self.pairs {
-                pair.apply(edit)?;
-            }
-            Dates::default().apply(&mut edit.tree)
-        })
+        self.change
+            .run("replace", self.compression.level(), |edit| {
+                for pair in &self.pairs {
+                    pair.apply(edit)?;
+                }
+                Dates::default().apply(&mut edit.tree, &[])
+            })
     }
 }

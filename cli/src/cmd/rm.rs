@@ -52,7 +52,7 @@ impl Opts {
                 self.remove(edit, path)?;
             }
             self.unmount(edit)?;
-            Dates::default().apply(&mut edit.tree)
+            Dates::default().apply(&mut edit.tree, &[])
         })
     }
 

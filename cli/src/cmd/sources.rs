@@ -7,7 +7,7 @@ use monaka_vfs_core::image::{Meta, Tree};
 
 use super::mappings::Mappings;
 use crate::dates::Dates;
-use crate::furnish::Furnishing;
+use crate::furnish::{self, Furnishing};
 use crate::mapdir::Origin;
 use crate::progress::Progress;
 use crate::report::Hinted;
@@ -50,7 +50,6 @@ impl Sources {
         }
         let mut tree = packed.unwrap_or_else(|| Tree::new(Meta::default()));
         self.added.add(&mut tree, progress, warnings)?;
-        self.added.dates.apply(&mut tree)?;
         // After the dates: what nobody has touched is known by having none.
         self.furnishing.furnish(&mut tree)?;
         Ok(tree)
@@ -63,19 +62,24 @@ impl Added {
         self.mappings.0.is_empty()
     }
 
-    /// Adds the mappings to a tree, over what is there.
+    /// Adds the mappings to a tree, over what is there, and gives all its times.
     pub(crate) fn add(
         &self,
         tree: &mut Tree<Source>,
         progress: Progress,
         warnings: &mut Vec<String>,
     ) -> Result<()> {
+        // What nobody has touched is known by having no time, and keeps none.
+        let mut furniture = furnish::untouched(tree);
         let mut scanner = Scanner::new(&self.choice, progress);
         for mapping in &self.mappings.0 {
             scanner.scan(tree, mapping)?;
         }
         warnings.extend(scanner.finish());
-        preopens(tree, &self.mappings.0)
+        preopens(tree, &self.mappings.0)?;
+        let untouched = furnish::untouched(tree);
+        furniture.retain(|node| untouched.contains(node));
+        self.dates.apply(tree, &furniture)
     }
 
     /// How many of the sources are read from stdin, which can be only one.

@@ -9,8 +9,11 @@
 //!    packed there.
 //! 3. On the command line, a flag that is given once overrides its key, and so does one
 //!    that the key's would contradict; sources and other flags that may be given many
-//!    times come behind those of the file.
+//!    times come behind those of the file. What is true or false is so as a flag, too
+//!    ([`switch`]): `--no-dev=false` overrides `no-dev = true`.
 //! 4. Paths are relative to the file's directory.
+//! 5. `monaka image` takes of such a file what speaks of the image, and passes over the
+//!    program's keys.
 
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
@@ -36,16 +39,26 @@ pub(crate) const NAME: &str = "monaka.toml";
 /// The key that holds the sources.
 const MOUNT: &str = "mount";
 
+/// The keys of the program, and of where it goes.
+const INPUT: &str = "input";
+const OUTPUT: &str = "output";
+
 /// What each run decides anew: no keys.
 const NOT_KEYS: [&str; 6] = ["config", "dry-run", "json", "verbose", "quiet", "help"];
 
-/// The arguments that a spec file stands for, if `pack` is to read one: that which
-/// `--config` names, or [`NAME`] in the current directory where no program is named.
-pub(crate) fn arguments(pack: &Command, given: &ArgMatches) -> Result<Vec<OsString>> {
+/// The arguments of `command` that a spec file stands for, if it is to read one: that
+/// which `--config` names, or [`NAME`] in the current directory where `pack` is given
+/// no program.
+pub(super) fn arguments(
+    pack: &Command,
+    command: &Command,
+    given: &ArgMatches,
+) -> Result<Vec<OsString>> {
+    let looks = || has(command, INPUT) && !given.contains_id(INPUT) && Path::new(NAME).is_file();
     let path = match given.get_one::<PathBuf>("config") {
         Some(path) => path.as_path(),
-        None if given.contains_id("input") || !Path::new(NAME).is_file() => return Ok(Vec::new()),
-        None => Path::new(NAME),
+        None if looks() => Path::new(NAME),
+        None => return Ok(Vec::new()),
     };
     let text = fs::read_to_string(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Hinted::new(
@@ -60,7 +73,42 @@ pub(crate) fn arguments(pack: &Command, given: &ArgMatches) -> Result<Vec<OsStri
         text: &text,
         pack,
     };
-    spec.arguments(|arg| is_overridden(arg, pack, given))
+    spec.arguments(|arg| is_about_a_program(arg, command) || is_overridden(arg, command, given))
+}
+
+/// Whether a flag of `pack` says nothing to `command`, which makes no module.
+fn is_about_a_program(arg: &Arg, command: &Command) -> bool {
+    let id = arg.get_id().as_str();
+    !has(command, INPUT) && (!has(command, id) || id == OUTPUT)
+}
+
+fn has(command: &Command, id: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == id)
+}
+
+/// A flag that can be a key takes a value if it is true or false: given alone it is
+/// true.
+pub(super) fn switch(arg: Arg) -> Arg {
+    if !matches!(arg.get_action(), ArgAction::SetTrue) || NOT_KEYS.contains(&key_of(&arg)) {
+        return arg;
+    }
+    arg.action(ArgAction::Set)
+        .value_name(BOOL)
+        .num_args(0..=1)
+        .require_equals(true)
+        .value_parser(clap::value_parser!(bool))
+        .default_value("false")
+        .default_missing_value("true")
+        .hide_default_value(true)
+        .hide_possible_values(true)
+}
+
+/// What the value of a [`switch`] is called, by which it is known.
+const BOOL: &str = "BOOL";
+
+fn is_switch(arg: &Arg) -> bool {
+    let names = arg.get_value_names().unwrap_or_default();
+    names.iter().any(|name| name == BOOL)
 }
 
 /// Whether the command line has the last word on a flag.
@@ -140,7 +188,7 @@ impl Spec<'_> {
             );
             self.error(&value.span(), &message, HELP)
         };
-        let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+        let is_flag = is_switch(arg);
         let may_be_bare = arg
             .get_num_args()
             .is_some_and(|range| range.min_values() == 0);

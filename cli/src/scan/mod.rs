@@ -46,7 +46,7 @@ mod tests;
 mod zip;
 
 pub(crate) use choice::Choice;
-pub(crate) use compress::{LEVEL, compress};
+pub(crate) use compress::{LEVEL, compress, compress_with};
 pub(crate) use error::ScanError;
 pub(crate) use source::Source;
 

@@ -43,7 +43,19 @@ fn what_pack_adds_stays_in() {
     // Nor is it told from what was mapped by a time that all else got.
     place.ok("pack plain.wat.wasm --mapdir /::tree --mtime 7 -q -o dated.wasm");
     place.ok("extract dated.wasm -o dated -q");
-    for dir in ["dir", "dated"] {
+    // Not even when files are added, or packed again, with another.
+    place.ok("add dated.wasm --file /etc/more=x --mtime 8 -q -o added.wasm");
+    place.ok("extract added.wasm -o added -q");
+    place.ok("pack dated.wasm --file /etc/more=x --mtime 8 -q -o again.wasm");
+    assert!(place.read("again.wasm") == place.read("added.wasm"));
+    // What is put there later has one.
+    place.ok("add dated.wasm --file /tmp/x=y --mtime 8 -q -o used.wasm");
+    let listed = place.text("ls -l used.wasm /");
+    let time = |name: &str| listed.lines().find(|line| line.ends_with(name)).unwrap();
+    assert!(time("tmp").contains("1970-01-01 00:00"), "{listed}");
+    assert!(place.text("stat used.wasm /tmp").contains("00:00:08."));
+    assert!(place.text("stat used.wasm /dev/null").contains("00:00:00."));
+    for dir in ["dir", "dated", "added"] {
         assert!(!place.path().join(dir).join("tmp").exists());
         assert!(!place.path().join(dir).join("dev").exists());
     }

@@ -190,3 +190,43 @@ fn the_template_has_every_key() {
     }
     assert!(found > 15, "{help}");
 }
+
+#[test]
+fn what_the_file_turns_on_can_be_turned_off() {
+    let place = place();
+    place.ok("pack -q --no-tmp=false --no-dev=true -o out.wasm");
+    let flags = FLAGS.replace("--no-tmp", "--no-dev");
+    place.ok(&format!("{flags} -o flags.wasm"));
+    assert!(place.read("out.wasm") == place.read("flags.wasm"));
+    let output = place.monaka("pack -q --no-tmp=perhaps -o out.wasm");
+    assert_eq!(output.status.code(), Some(2));
+    // A level is turned off, too.
+    let spec = SPEC.replace("no-tmp = true", "no-tmp = true\ncompress = true");
+    fs::write(place.path().join("monaka.toml"), spec).unwrap();
+    fs::write(place.path().join("root/long"), "again and ".repeat(99)).unwrap();
+    place.ok("pack -q --route rewrite -o small.wasm");
+    place.ok("pack -q --route rewrite --compress=false -o large.wasm");
+    let compressed = |name| {
+        place
+            .text(&format!("inspect {name}"))
+            .contains("compressed to")
+    };
+    assert!(compressed("small.wasm") && !compressed("large.wasm"));
+}
+
+#[test]
+fn an_image_is_made_of_the_same_file() {
+    let place = place();
+    place.ok("image -q --config monaka.toml --max-bytes 1M -o spec.img");
+    let flags = FLAGS.replace("pack app.wasm", "image").replace("64M", "1M");
+    place.ok(&format!("{flags} -o flags.img"));
+    assert!(place.read("spec.img") == place.read("flags.img"));
+    // What the module's output is called says nothing of the image.
+    assert!(!place.path().join("packed.wasm").exists());
+    let output = place.monaka("image -q --config monaka.toml");
+    assert_eq!(output.status.code(), Some(2));
+    // Nor is a file read that nobody has named.
+    let output = place.monaka("image -o none.img");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("there is nothing to pack"), "{stderr}");
+}

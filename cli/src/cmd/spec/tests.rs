@@ -31,7 +31,7 @@ fn given(text: &str, args: &[&str]) -> Result<Vec<String>, String> {
 
 #[test]
 fn keys_are_flags_and_paths_are_beside_the_file() {
-    let cases: [(&str, &[&str]); 13] = [
+    let cases: [(&str, &[&str]); 14] = [
         ("", &[]),
         ("input = 'app.wasm'", &["d/app.wasm"]),
         ("input = '-'", &["-"]),
@@ -41,6 +41,10 @@ fn keys_are_flags_and_paths_are_beside_the_file() {
         ("max-bytes = '64M'", &["--max-bytes=64M"]),
         ("no-tmp = true\nno-dev = false", &["--no-tmp"]),
         ("route = 'rewrite'", &["--route=rewrite"]),
+        (
+            "compress = true\nmax-bytes = 1",
+            &["--compress", "--max-bytes=1"],
+        ),
         (
             "read-only = ['/a', '/b']",
             &["--read-only=/a", "--read-only=/b"],
@@ -181,4 +185,31 @@ fn errors_say_where_and_what_instead() {
         let error = arguments(text).unwrap_err();
         assert!(error.contains(expected), "{text}\n{error}\n{expected}");
     }
+}
+
+#[test]
+fn every_key_that_is_true_or_false_can_be_turned_off() {
+    let mut cli = Cli::relaxed();
+    cli.build();
+    for name in ["pack", "image"] {
+        let command = cli.find_subcommand(name).unwrap();
+        let switches: Vec<&Arg> = keys(command).filter(|arg| is_switch(arg)).collect();
+        assert!(!switches.is_empty());
+        for key in keys(command) {
+            assert!(!matches!(key.get_action(), ArgAction::SetTrue), "{key}");
+        }
+        for switch in switches {
+            let key = key_of(switch);
+            for (value, is_on) in [("", true), ("=true", true), ("=false", false)] {
+                let args = [name.to_string(), format!("--{key}{value}"), "-ox".into()];
+                let matches = command.clone().get_matches_from(args);
+                assert_eq!(matches.get_flag(key_id(switch)), is_on, "{key}{value}");
+                assert!(is_overridden(switch, command, &matches), "{key}{value}");
+            }
+        }
+    }
+}
+
+fn key_id(arg: &Arg) -> &str {
+    arg.get_id().as_str()
 }
