@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::write;
 
 use super::pack::{Summary, emit};
+use super::recipe::Compression;
 use crate::host::{Host, exit_code};
 use crate::module::analyze::Module;
 use crate::module::packed::Packed;
@@ -17,13 +18,15 @@ use crate::output::{self, Output};
 use crate::progress::Progress;
 use crate::remains::{Finished, Left};
 use crate::report::{self, Hinted};
+use crate::scan::LEVEL;
 
 /// Runs a packed program and packs the files that it leaves.
 ///
 /// The result is the same program with the same limits, preopened directories and
 /// read-only places, as if it had been packed with the files as they are when it
-/// ends. Limits count anew from there. What was compressed stays so, and what is new
-/// is stored as it is. OUT.WASM may be the packed module itself.
+/// ends. Limits count anew from there. What was compressed stays so; where any file is,
+/// what is new or changed is compressed, too, unless --compress=false is given.
+/// OUT.WASM may be the packed module itself.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -45,6 +48,8 @@ pub(crate) struct Opts {
     /// not when it traps
     #[arg(long)]
     any_status: bool,
+    #[command(flatten)]
+    compression: Compression,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
     quiet: bool,
@@ -87,8 +92,15 @@ impl Opts {
         }
         let remains = finished.remains(&packed)?;
         let mut warnings = Vec::new();
-        let valid = remains.tree(&mut warnings)?.validate()?;
-        let compressed = valid.tree().has_compressed();
+        let progress = Progress::new(self.quiet);
+        let mut valid = remains.tree(&mut warnings)?.validate()?;
+        let before = Summary::of(packed.tables())?.compressed;
+        let level = (self.compression).level_or((before.files > 0).then_some(LEVEL));
+        if let Some(level) = level {
+            let all = self.compression.level().is_some();
+            valid = remains.compress(valid, level, all, progress)?.validate()?;
+        }
+        let compressed = level.is_some() || valid.tree().has_compressed();
         let image = write(&valid)?;
         let mut original = Vec::new();
         let program = Program::reopen(&packed, &module, &mut original, compressed)?;
@@ -96,7 +108,6 @@ impl Opts {
         for warning in warnings.iter().chain(program.notes()) {
             report::warning(warning);
         }
-        let progress = Progress::new(self.quiet);
         let mut out = Output::create(&self.output, Some(&self.input))?;
         let place = output::shown(&self.output, "stdout");
         let copy = |left: &Left, len, out: &mut dyn Write| remains.copy(left, len, out);

@@ -26,7 +26,9 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use monaka_vfs_core::image::{Contents, Escaped, Image, Inode, Kind, Meta, NodeId, Tree};
+use monaka_vfs_core::image::{
+    Contents, Escaped, Image, Inode, Kind, Meta, NodeId, Tree, ValidTree,
+};
 use monaka_vfs_core::memfs::Memfs;
 use monaka_vfs_core::rights::Filetype;
 
@@ -37,7 +39,9 @@ use crate::module::exposed::Exposed;
 use crate::module::packed::Packed;
 use crate::module::refusal::Refusal;
 use crate::output;
+use crate::progress::Progress;
 use crate::report::Hinted;
+use crate::scan::{Source, compress_with};
 use survey::{Entry, Stat, Survey};
 
 /// A program that has run, and what is needed to ask for its files.
@@ -106,13 +110,15 @@ pub(crate) struct Remains<'p> {
 }
 
 /// Where the contents of a file are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Left {
     /// In the image: where in its data area they begin, and how many bytes they take
     /// there if they are compressed.
     Packed { start: u64, stored: Option<u32> },
     /// In the file of that number.
     Memory(u32),
+    /// They were there, and have been compressed.
+    Compressed(Source),
 }
 
 /// How many bytes of files are read from a program's memory. Its files may be
@@ -154,17 +160,32 @@ impl Remains<'_> {
                 out.write_all(bytes)?;
                 Ok(true)
             }),
+            Left::Compressed(source) => source.copy_to(len, &[], out),
         }
+    }
+
+    /// Compresses files for which it pays: those that are not as they were packed, or
+    /// `all` that are not compressed.
+    pub(crate) fn compress(
+        &self,
+        valid: ValidTree<Left>,
+        level: i32,
+        all: bool,
+        progress: Progress,
+    ) -> Result<Tree<Left>> {
+        let wanted = |left: &Left| all || matches!(left, Left::Memory(_));
+        let copy = |left: &Left, len, out: &mut dyn Write| self.copy(left, len, out);
+        compress_with(valid, level, progress, wanted, copy, Left::Compressed)
     }
 
     /// Writes the contents of a file, which are `len` bytes.
     pub(crate) fn copy_plain(&self, left: &Left, len: u64, out: &mut dyn Write) -> Result<()> {
-        match *left {
+        match left {
             Left::Packed {
                 start,
                 stored: Some(stored),
             } => {
-                let stored = self.packed.contents(start, stored.into())?;
+                let stored = self.packed.contents(*start, (*stored).into())?;
                 output::copy(&mut Frames::new(stored, len)?, out)
             }
             _ => self.copy(left, len, out),
@@ -278,7 +299,9 @@ impl Walk<'_, '_> {
                     true => Left::Packed { start, stored },
                     false => self.in_memory(stat)?,
                 };
-                let node = self.tree.add_file(to, name, meta, stat.size, left)?;
+                let node = self
+                    .tree
+                    .add_file(to, name, meta, stat.size, left.clone())?;
                 if as_packed {
                     self.tree.set_source(node, stored, left);
                 }

@@ -22,7 +22,7 @@ use crate::progress::{Bar, Progress};
 
 /// How hard to try if it is not said: most of what there is to save, in a tenth of
 /// the time that the rest takes.
-pub(crate) const LEVEL: &str = "9";
+pub(crate) const LEVEL: i32 = 9;
 
 /// How many bytes are in memory while they are compressed.
 const BATCH: usize = 8 << 20;
@@ -39,12 +39,29 @@ pub(crate) fn compress(
     packed: &[u8],
     progress: Progress,
 ) -> Result<Tree<Source>> {
+    let copy = |source: &Source, len, out: &mut dyn Write| source.copy_to(len, packed, out);
+    compress_with(valid, level, progress, |_| true, copy, |source| source)
+}
+
+/// The same of files that may be elsewhere: of those that are `wanted`, whose contents
+/// `copy` writes, and which are from then on what `keep` makes of where their frames
+/// are.
+pub(crate) fn compress_with<S>(
+    valid: ValidTree<S>,
+    level: i32,
+    progress: Progress,
+    wanted: impl Fn(&S) -> bool,
+    mut copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
+    keep: impl Fn(Source) -> S,
+) -> Result<Tree<S>> {
     let files: Vec<(NodeId, u64)> = valid
         .nodes()
         .filter_map(|node| match valid.tree().contents(node) {
             Contents::Regular {
-                len, stored: None, ..
-            } if (WORTH..=u32::MAX.into()).contains(&len) => Some((node, len)),
+                len,
+                stored: None,
+                source,
+            } if (WORTH..=u32::MAX.into()).contains(&len) && wanted(source) => Some((node, len)),
             _ => None,
         })
         .collect();
@@ -67,12 +84,12 @@ pub(crate) fn compress(
                 len,
                 chunk: Vec::new(),
             };
-            source.copy_to(len, packed, &mut cutter)?;
+            copy(source, len, &mut cutter)?;
             cutter.flush()?;
         }
     }
     for (node, stored, source) in compression.finish()? {
-        tree.set_source(node, Some(stored), source);
+        tree.set_source(node, Some(stored), keep(source));
     }
     Ok(tree)
 }
