@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lib build demo test subjects modules model smith canary miri bench size install lint clean
+.PHONY: help setup lib build demo test subjects modules model smith canary miri bench bless-perf size install lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,10 @@ bench: build ## measure calls, packing, compression, and what grows with size
 	@tools/setup --tests
 	@tools/fetch large
 	$(CARGO) bench --locked -p monaka-tests --bench packed --bench compression --bench growth --bench scale
+
+bless-perf: build ## accept what calls cost by now, in instructions
+	@tools/setup --tests
+	BLESS=1 $(CARGO) test --locked --release -p monaka -p monaka-tests --features monaka-tests/engine --test cost
 
 size: ## bytes the library adds to a program, beside wasi-vfs
 	@tools/setup --tests

@@ -35,6 +35,8 @@ impl Program {
             wasi.preopened_dir(root, "/", FsPerms::ReadWrite)?;
         }
         let mut store = Store::new(self.0.module().engine(), wasi.build_p1());
+        // An engine without a meter refuses, and needs none.
+        let _ = store.set_fuel(u64::MAX);
         let instance = self.0.instantiate(&mut store)?;
         if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut store, "_initialize") {
             initialize.call(&mut store, ())?;
@@ -54,6 +56,13 @@ impl Program {
 pub struct Instance {
     store: Store<WasiP1Ctx>,
     memory: wasmtime::Memory,
+}
+
+impl Instance {
+    /// What is left of the fuel; the engine has a meter.
+    pub fn fuel(&self) -> u64 {
+        self.store.get_fuel().expect("an engine with a meter")
+    }
 }
 
 impl Memory for Instance {

@@ -96,7 +96,6 @@ pub const DEV: u64 = 1;
 impl Filestat {
     /// As it stands in memory.
     pub fn encode(&self) -> [u8; 64] {
-        let mut out = [0; 64];
         let words = [
             DEV,
             self.ino,
@@ -107,9 +106,8 @@ impl Filestat {
             self.mtim,
             self.ctim,
         ];
-        for (to, word) in out.chunks_exact_mut(8).zip(words) {
-            to.copy_from_slice(&word.to_le_bytes());
-        }
+        let mut out = [0; 64];
+        out.copy_from_slice(words.map(u64::to_le_bytes).as_flattened());
         out
     }
 }

@@ -96,6 +96,19 @@ impl<'i> Entries<'i> {
         }
     }
 
+    /// The position of `name`, from `front` on: of one that is no gap.
+    fn find(&self, front: usize, name: &[u8]) -> Option<usize> {
+        match self {
+            Entries::Packed { dirents, removed } => dirents
+                .position(name)
+                .filter(|&position| !removed.get(position as u32)),
+            Entries::Own(dentries) => dentries[front..]
+                .iter()
+                .position(|dentry| dentry.ino.is_some() && *dentry.name == *name)
+                .map(|position| front + position),
+        }
+    }
+
     /// The cookie at a position.
     fn cookie(&self, position: usize) -> u64 {
         match self {
@@ -308,9 +321,7 @@ impl<'i> Directory<'i> {
 
     fn find(&self, name: &[u8]) -> Option<usize> {
         if self.index.is_empty() {
-            return (self.front..self.entries.len()).find(|&position| {
-                self.entries.name(position) == name && self.entries.ino(position).is_some()
-            });
+            return self.entries.find(self.front, name);
         }
         self.index
             .find(hash(name), |&p| self.entries.name(p as usize) == name)

@@ -72,25 +72,11 @@ pub struct Inode<'i> {
 
 /// What can be seen of an inode, wherever it stands.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'f, 'i> {
-    /// As [`Inode::atim`].
-    pub atim: Timestamp,
-    /// As [`Inode::mtim`].
-    pub mtim: Timestamp,
-    /// As [`Inode::ctim`].
-    pub ctim: Timestamp,
-    /// As [`Inode::nlink`].
-    pub nlink: u32,
-    /// As [`Inode::open`].
-    pub open: u32,
-    /// As [`Inode::marks`].
-    pub marks: Marks,
-    /// As [`Inode::executable`].
-    pub executable: bool,
-    /// As [`Inode::read_only`].
-    pub read_only: bool,
-    /// What it is.
-    pub kind: SeenKind<'f, 'i>,
+pub enum Seen<'f, 'i> {
+    /// In the image: nothing has changed it, and it is no directory.
+    Packed(image::Record<'i>),
+    /// In a slot.
+    Own(&'f Inode<'i>),
 }
 
 /// What an inode is, as far as can be seen.
@@ -106,24 +92,98 @@ pub enum SeenKind<'f, 'i> {
     Device(Device),
 }
 
-impl<'i> Seen<'_, 'i> {
-    /// An inode of the image that nothing has changed, which is no directory.
-    pub(crate) fn image(packed: &image::Inode<'i>) -> Seen<'i, 'i> {
-        let mtime = packed.meta.mtime;
-        Seen {
-            atim: mtime,
-            mtim: mtime,
-            ctim: mtime,
-            nlink: 1,
-            open: 0,
-            marks: Marks::default(),
-            executable: packed.meta.executable,
-            read_only: packed.read_only,
-            kind: match packed.kind {
+impl<'f, 'i: 'f> Seen<'f, 'i> {
+    /// As [`Inode::atim`].
+    pub fn atim(self) -> Timestamp {
+        match self {
+            Seen::Packed(record) => record.mtime(),
+            Seen::Own(inode) => inode.atim,
+        }
+    }
+
+    /// As [`Inode::mtim`].
+    pub fn mtim(self) -> Timestamp {
+        match self {
+            Seen::Packed(record) => record.mtime(),
+            Seen::Own(inode) => inode.mtim,
+        }
+    }
+
+    /// As [`Inode::ctim`].
+    pub fn ctim(self) -> Timestamp {
+        match self {
+            Seen::Packed(record) => record.mtime(),
+            Seen::Own(inode) => inode.ctim,
+        }
+    }
+
+    /// As [`Inode::nlink`].
+    pub fn nlink(self) -> u32 {
+        match self {
+            Seen::Packed(_) => 1,
+            Seen::Own(inode) => inode.nlink,
+        }
+    }
+
+    /// As [`Inode::open`].
+    pub fn open(self) -> u32 {
+        match self {
+            Seen::Packed(_) => 0,
+            Seen::Own(inode) => inode.open,
+        }
+    }
+
+    /// As [`Inode::marks`].
+    pub fn marks(self) -> Marks {
+        match self {
+            Seen::Packed(_) => Marks::default(),
+            Seen::Own(inode) => inode.marks,
+        }
+    }
+
+    /// As [`Inode::executable`].
+    pub fn executable(self) -> bool {
+        match self {
+            Seen::Packed(record) => record.executable(),
+            Seen::Own(inode) => inode.executable,
+        }
+    }
+
+    /// As [`Inode::read_only`].
+    pub fn read_only(self) -> bool {
+        match self {
+            Seen::Packed(record) => record.read_only(),
+            Seen::Own(inode) => inode.read_only,
+        }
+    }
+
+    /// Where a symbolic link leads; `None` if it is something else.
+    pub fn target(self) -> Option<&'f [u8]> {
+        match self {
+            Seen::Packed(record) => record.target(),
+            Seen::Own(Inode {
+                kind: Kind::Symlink(target),
+                ..
+            }) => Some(target),
+            Seen::Own(_) => None,
+        }
+    }
+
+    /// What it is.
+    #[inline(never)]
+    pub fn kind(self) -> SeenKind<'f, 'i> {
+        match self {
+            Seen::Packed(record) => match record.kind() {
                 image::Kind::Regular { size, .. } => SeenKind::Regular(size),
                 image::Kind::Symlink { target } => SeenKind::Symlink(target),
                 image::Kind::Device(device) => SeenKind::Device(device),
                 image::Kind::Directory => unreachable!("directories have slots"),
+            },
+            Seen::Own(inode) => match &inode.kind {
+                Kind::Regular(data) => SeenKind::Regular(data.size()),
+                Kind::Directory(dir) => SeenKind::Directory(dir),
+                Kind::Symlink(target) => SeenKind::Symlink(target),
+                Kind::Device(device) => SeenKind::Device(*device),
             },
         }
     }
@@ -142,26 +202,6 @@ impl<'i> Inode<'i> {
             executable: false,
             read_only: false,
             kind,
-        }
-    }
-
-    /// What can be seen of it.
-    pub(crate) fn seen(&self) -> Seen<'_, 'i> {
-        Seen {
-            atim: self.atim,
-            mtim: self.mtim,
-            ctim: self.ctim,
-            nlink: self.nlink,
-            open: self.open,
-            marks: self.marks,
-            executable: self.executable,
-            read_only: self.read_only,
-            kind: match &self.kind {
-                Kind::Regular(data) => SeenKind::Regular(data.size()),
-                Kind::Directory(dir) => SeenKind::Directory(dir),
-                Kind::Symlink(target) => SeenKind::Symlink(target),
-                Kind::Device(device) => SeenKind::Device(*device),
-            },
         }
     }
 

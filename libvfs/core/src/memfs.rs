@@ -18,7 +18,7 @@ use crate::device::Device;
 use crate::dir::Directory;
 use crate::errno::{Errno, Result};
 use crate::image::{self, Image};
-use crate::inode::{Ino, Inode, Kind, Seen, SeenKind};
+use crate::inode::{Ino, Inode, Kind, Seen};
 use crate::name::Name;
 use crate::time::{Marks, Timestamp};
 
@@ -213,8 +213,8 @@ impl<'i> Memfs<'i> {
     #[inline(never)]
     pub fn inode(&self, ino: Ino) -> Seen<'_, 'i> {
         match self.owned(ino) {
-            None => Seen::image(&self.tables.inode(ino.index() as u32)),
-            Some(inode) => inode.seen(),
+            None => Seen::Packed(self.tables.record(ino.index() as u32)),
+            Some(inode) => Seen::Own(inode),
         }
     }
 
@@ -305,13 +305,12 @@ impl<'i> Memfs<'i> {
 
     /// The device that `ino` is, if it is one.
     pub fn device(&self, ino: Ino) -> Option<Device> {
-        match self.owned(ino).map(|inode| &inode.kind) {
-            Some(Kind::Device(device)) => Some(*device),
-            Some(_) => None,
-            None => match self.inode(ino).kind {
-                SeenKind::Device(device) => Some(device),
+        match self.inode(ino) {
+            Seen::Own(inode) => match inode.kind {
+                Kind::Device(device) => Some(device),
                 _ => None,
             },
+            Seen::Packed(record) => record.device(),
         }
     }
 
@@ -329,7 +328,7 @@ impl<'i> Memfs<'i> {
     }
 
     fn is_read_only(&self, ino: Ino) -> bool {
-        self.inode(ino).read_only
+        self.inode(ino).read_only()
     }
 
     /// Whether `ino` is a directory.

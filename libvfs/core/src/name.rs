@@ -26,6 +26,17 @@ impl<'a> Name<'a> {
         Ok(Name(bytes))
     }
 
+    /// A component of a path: there is no `/` in it, no NUL in the path, and it is
+    /// none of the reserved ones. `NAMETOOLONG`.
+    #[inline]
+    pub(crate) fn component(bytes: &'a [u8]) -> Result<Name<'a>> {
+        debug_assert!(bytes.len() > NAME_MAX || Name::new(bytes).is_ok());
+        if bytes.len() > NAME_MAX {
+            return Err(Errno::NAMETOOLONG);
+        }
+        Ok(Name(bytes))
+    }
+
     /// The name's bytes.
     pub fn bytes(self) -> &'a [u8] {
         self.0

@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 
 use crate::errno::{Errno, Result};
-use crate::inode::{Ino, SeenKind};
+use crate::inode::Ino;
 use crate::memfs::Memfs;
 use crate::name::{Name, NameBuf};
 
@@ -155,20 +155,20 @@ pub fn resolve<'a>(
         };
         rest = after;
         let is_last = only_slashes(rest) && behind.iter().all(|outer| only_slashes(outer));
-        let slash = !rest.is_empty() || behind.iter().any(|outer| !outer.is_empty());
+        let slash = || !rest.is_empty() || behind.iter().any(|outer| !outer.is_empty());
         let directory = fs.directory(at)?;
         let (last, ino) = match component {
             b"." => (Last::Dot, Some(at)),
             b".." if at == base => return Err(Errno::PERM),
             b".." => (Last::DotDot, Some(directory.parent)),
             name => {
-                let name = Name::new(name)?;
+                let name = Name::component(name)?;
                 (Last::Entry(at, name), directory.get(name))
             }
         };
         if let Some(ino) = ino
-            && let SeenKind::Symlink(target) = fs.inode(ino).kind
-            && (!is_last || follow.last(slash))
+            && let Some(target) = fs.inode(ino).target()
+            && (!is_last || follow.last(slash()))
         {
             followed += 1;
             if followed > LINKS_MAX {
@@ -185,6 +185,7 @@ pub fn resolve<'a>(
             }
             rest = target;
         } else if is_last {
+            let slash = slash();
             return Ok(Resolved { last, ino, slash });
         } else {
             at = ino.ok_or(Errno::NOENT)?;

@@ -139,8 +139,13 @@ pub fn unchanged(guest: &Guest) {
     let before = self::guest();
     let read_only = |guest: &Guest| -> Vec<String> {
         let all = guest.vfs.fs().inodes();
-        all.filter(|(_, inode)| inode.read_only)
-            .map(|(ino, i)| format!("{ino:?} {:?}", (&i.kind, i.nlink, i.atim, i.mtim, i.ctim)))
+        all.filter(|(_, inode)| inode.read_only())
+            .map(|(ino, i)| {
+                format!(
+                    "{ino:?} {:?}",
+                    (&i.kind(), i.nlink(), i.atim(), i.mtim(), i.ctim())
+                )
+            })
             .collect()
     };
     assert_eq!(read_only(guest), read_only(&before));

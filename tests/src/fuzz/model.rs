@@ -345,7 +345,7 @@ impl Model {
                 assert_eq!(known, ino, "names of one file lead to one inode");
                 continue;
             }
-            match (&self.0[id], fs.inode(ino).kind) {
+            match (&self.0[id], fs.inode(ino).kind()) {
                 (Node::File, SeenKind::Regular(_)) => {}
                 (Node::Link(target), SeenKind::Symlink(real)) => assert_eq!(target[..], real[..]),
                 (Node::Dir(_, entries, _), SeenKind::Directory(real)) => {

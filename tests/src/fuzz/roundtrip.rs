@@ -295,7 +295,7 @@ fn mounted(fs: &Memfs<'_>) -> Vec<Ino> {
     let mut order = Vec::new();
     while let Some(ino) = open.pop() {
         order.push(ino);
-        if let SeenKind::Directory(dir) = fs.inode(ino).kind {
+        if let SeenKind::Directory(dir) = fs.inode(ino).kind() {
             let mut children: Vec<_> = dir.entries_from(0).map(|(_, child, _)| child).collect();
             children.reverse();
             open.extend(children);
@@ -307,9 +307,9 @@ fn mounted(fs: &Memfs<'_>) -> Vec<Ino> {
 /// Asserts that a mounted inode is what the tree's node is.
 fn same(tree: &Tree<Vec<u8>>, fs: &Memfs<'_>, node: NodeId, ino: Ino) {
     let inode = fs.inode(ino);
-    assert_eq!(inode.mtim, tree.meta(node).mtime);
-    assert_eq!(inode.executable, tree.meta(node).executable);
-    match (tree.contents(node), inode.kind) {
+    assert_eq!(inode.mtim(), tree.meta(node).mtime);
+    assert_eq!(inode.executable(), tree.meta(node).executable);
+    match (tree.contents(node), inode.kind()) {
         (Contents::Directory, SeenKind::Directory(dir)) => {
             let names = dir.entries_from(0).map(|(name, _, _)| name);
             assert!(tree.children(node).map(|(name, _)| name).eq(names));

@@ -45,7 +45,8 @@ impl<'a> Glance<'a> {
     /// If there is no inode of that number. Those that [`dirents`](Glance::dirents)
     /// and [`child`](Glance::child) answer exist.
     pub fn inode(self, inode: u32) -> Result<Inode<'a>, ImageError> {
-        Ok(self.image.decoded(self.image.check_inode(inode)?))
+        self.image.check_inode(inode)?;
+        Ok(self.image.inode(inode))
     }
 
     /// A directory's entries in the order of their names; other inodes have none.

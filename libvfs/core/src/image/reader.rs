@@ -69,6 +69,89 @@ pub enum Kind<'a> {
     Device(Device),
 }
 
+/// An inode as it stands in an [`Image`].
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    bytes: &'a [u8; InodeRecord::SIZE],
+    names: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    #[inline]
+    fn decoded(self) -> InodeRecord {
+        InodeRecord::decode(self.bytes)
+    }
+
+    /// All of it.
+    pub fn inode(self) -> Inode<'a> {
+        Inode {
+            meta: Meta {
+                mtime: self.mtime(),
+                executable: self.executable(),
+            },
+            read_only: self.read_only(),
+            kind: self.kind(),
+        }
+    }
+
+    /// As [`Meta::mtime`].
+    #[inline]
+    pub fn mtime(self) -> u64 {
+        self.decoded().mtime
+    }
+
+    /// As [`Meta::executable`].
+    #[inline]
+    pub fn executable(self) -> bool {
+        self.decoded().flags & EXECUTABLE != 0
+    }
+
+    /// As [`Inode::read_only`].
+    #[inline]
+    pub fn read_only(self) -> bool {
+        self.decoded().flags & READ_ONLY != 0
+    }
+
+    /// The device that it is, if it is one.
+    #[inline]
+    pub fn device(self) -> Option<Device> {
+        match self.kind() {
+            Kind::Device(device) => Some(device),
+            _ => None,
+        }
+    }
+
+    /// Where a symbolic link leads; `None` if it is something else.
+    #[inline]
+    pub fn target(self) -> Option<&'a [u8]> {
+        let record = self.decoded();
+        match record.kind {
+            SYMLINK => Some(checked(self.names, record.start, record.count)),
+            _ => None,
+        }
+    }
+
+    /// What it is.
+    // Once, and not in every caller: it is large.
+    #[inline(never)]
+    pub fn kind(self) -> Kind<'a> {
+        let record = self.decoded();
+        match record.kind {
+            DIRECTORY => Kind::Directory,
+            // Checked to be one.
+            DEVICE => Kind::Device(Device::from_number(record.start).unwrap_or(Device::Null)),
+            REGULAR => Kind::Regular {
+                start: record.start,
+                size: record.size,
+                stored: (record.flags & COMPRESSED != 0).then_some(record.count),
+            },
+            _ => Kind::Symlink {
+                target: checked(self.names, record.start, record.count),
+            },
+        }
+    }
+}
+
 /// A directory's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dirent<'a> {
@@ -473,30 +556,18 @@ impl<'a> Image<'a> {
     /// # Panics
     /// If there is no inode of that number.
     pub fn inode(self, inode: u32) -> Inode<'a> {
-        self.decoded(InodeRecord::decode(&self.inodes[inode as usize]))
+        self.record(inode).inode()
     }
 
-    /// What a checked record says.
-    pub(super) fn decoded(self, record: InodeRecord) -> Inode<'a> {
-        Inode {
-            meta: Meta {
-                mtime: record.mtime,
-                executable: record.flags & EXECUTABLE != 0,
-            },
-            read_only: record.flags & READ_ONLY != 0,
-            kind: match record.kind {
-                DIRECTORY => Kind::Directory,
-                // Checked to be one.
-                DEVICE => Kind::Device(Device::from_number(record.start).unwrap_or(Device::Null)),
-                REGULAR => Kind::Regular {
-                    start: record.start,
-                    size: record.size,
-                    stored: (record.flags & COMPRESSED != 0).then_some(record.count),
-                },
-                _ => Kind::Symlink {
-                    target: checked(self.names, record.start, record.count),
-                },
-            },
+    /// An inode's record, of which nothing is decoded before it is asked for.
+    ///
+    /// # Panics
+    /// If there is no inode of that number.
+    #[inline]
+    pub fn record(self, inode: u32) -> Record<'a> {
+        Record {
+            bytes: &self.inodes[inode as usize],
+            names: self.names,
         }
     }
 
@@ -629,6 +700,16 @@ impl<'a> Dirents<'a> {
     #[inline]
     pub fn get(&self, position: usize) -> Dirent<'a> {
         self.dirent(&self.records[position])
+    }
+
+    /// The position of the entry of that name.
+    pub fn position(&self, name: &[u8]) -> Option<usize> {
+        self.records.iter().position(|record| {
+            let record = DirentRecord::decode(record);
+            // Most differ in that already.
+            usize::from(record.name_len) == name.len()
+                && checked(self.names, record.name.into(), record.name_len.into()) == name
+        })
     }
 
     fn dirent(&self, record: &[u8; DirentRecord::SIZE]) -> Dirent<'a> {

@@ -51,7 +51,7 @@ fn list<H: Home>(
         }
     }
     for (name, ino, own) in dir.entries_from(cookie).take_while(|e| e.2 < end) {
-        if !to.add(own + 1, ino, filetype(fs.inode(ino).kind), name) {
+        if !to.add(own + 1, ino, filetype(fs.inode(ino).kind()), name) {
             return;
         }
     }
@@ -96,7 +96,7 @@ impl Vfs<'_> {
             Descriptor::File(_) | Descriptor::Host(_) => return Err(Errno::NOTDIR),
         };
         // A removed directory lists nothing, not even its dots.
-        if !left.is_empty() && self.fs.inode(ino).nlink != 0 {
+        if !left.is_empty() && self.fs.inode(ino).nlink() != 0 {
             list(&self.fs, ino, directory, cookie, end, &mut listing);
         }
         let used = buf_len - listing.left.len();
@@ -195,7 +195,7 @@ impl Vfs<'_> {
         )?;
         home.region(bufused, 4)?;
         let to = home.region(buf, buf_len)?;
-        let SeenKind::Symlink(target) = self.fs.inode(ino).kind else {
+        let SeenKind::Symlink(target) = self.fs.inode(ino).kind() else {
             return Err(Errno::INVAL);
         };
         let (to, _) = to.split(target.len() as u32);

@@ -19,15 +19,16 @@ fn read_at(
     mut iovs: Iovs,
     mut offset: u64,
 ) -> Result<u32> {
-    if let Some(device) = fs.device(file.ino) {
-        return device::read(device, home, iovs);
-    }
-    let Open {
+    let Ok(Open {
         data,
         backing,
         marks,
         ..
-    } = fs.file_mut(file.ino)?;
+    }) = fs.file_mut(file.ino)
+    else {
+        let device = fs.device(file.ino).ok_or(Errno::BADF)?;
+        return device::read(device, home, iovs);
+    };
     if iovs.left() != 0 {
         marks.add(Marks::ATIM);
     }
@@ -76,15 +77,16 @@ fn write_at(
     mut iovs: Iovs,
     mut offset: u64,
 ) -> Result<u32> {
-    if let Some(device) = fs.device(file.ino) {
-        return device::write(device, iovs);
-    }
-    let Open {
+    let Ok(Open {
         data,
         backing,
         space,
         marks,
-    } = fs.file_mut(file.ino)?;
+    }) = fs.file_mut(file.ino)
+    else {
+        let device = fs.device(file.ino).ok_or(Errno::BADF)?;
+        return device::write(device, iovs);
+    };
     let mut total = 0;
     while let Some(from) = iovs.next(home) {
         match data.write(backing, space, home, from, offset) {

@@ -150,7 +150,7 @@ impl<'i> Vfs<'i> {
     /// Carries out the timestamps of `ino` that are due.
     #[inline]
     fn settle(&mut self, home: &mut impl Home, ino: Ino) {
-        if !self.fs.inode(ino).marks.is_empty() {
+        if !self.fs.inode(ino).marks().is_empty() {
             let now = home.now();
             self.fs.inode_mut(ino).settle(now);
         }
@@ -165,7 +165,7 @@ impl<'i> Vfs<'i> {
             Descriptor::Dir(dir) => dir.ino,
         };
         let inode = self.fs.inode(ino);
-        if inode.open == 1 && inode.nlink != 0 {
+        if inode.open() == 1 && inode.nlink() != 0 {
             self.settle(home, ino);
         }
         self.fs.release(ino);
@@ -182,13 +182,13 @@ impl<'i> Vfs<'i> {
                 .iter()
                 .filter(|(_, d)| d.ino() == Some(ino))
                 .count();
-            assert_eq!(inode.open as usize, held, "descriptions are counted");
+            assert_eq!(inode.open() as usize, held, "descriptions are counted");
         }
         for (fd, descriptor) in self.fds.iter() {
             match descriptor {
                 Descriptor::Host(_) => {}
                 Descriptor::File(file) => {
-                    let kind = self.fs.inode(file.ino).kind;
+                    let kind = self.fs.inode(file.ino).kind();
                     assert!(
                         matches!(kind, SeenKind::Regular(_) | SeenKind::Device(_)),
                         "fd {fd} is a file"

@@ -177,7 +177,7 @@ impl Vfs<'_> {
     pub fn attach(&mut self, number: u32) -> Result<u32> {
         let ino = self.fs.find(number).ok_or(Errno::NOENT)?;
         self.fds.reserve()?;
-        let descriptor = match self.fs.inode(ino).kind {
+        let descriptor = match self.fs.inode(ino).kind() {
             SeenKind::Directory(_) => Descriptor::Dir(Dir {
                 ino,
                 flags: 0,
@@ -238,7 +238,7 @@ impl Vfs<'_> {
             }
         }
         let writes = options.rights.contains(Rights::FD_WRITE);
-        match self.fs.inode(ino).kind {
+        match self.fs.inode(ino).kind() {
             SeenKind::Symlink(_) if options.directory => Err(Errno::NOTDIR),
             SeenKind::Symlink(_) => Err(Errno::LOOP),
             SeenKind::Directory(_) => {
@@ -298,7 +298,7 @@ impl Vfs<'_> {
         let answer = match self.fds.get(fd)? {
             Descriptor::Host(host) => return home.fd_fdstat_get(*host, stat),
             Descriptor::File(file) => {
-                let filetype = filetype(self.fs.inode(file.ino).kind);
+                let filetype = filetype(self.fs.inode(file.ino).kind());
                 abi::fdstat(filetype, file.flags, file.rights, Rights::NONE)
             }
             Descriptor::Dir(dir) => {

@@ -44,13 +44,11 @@ impl Vfs<'_> {
                 if !allowed {
                     return Err(Errno::NOTCAPABLE);
                 }
-                if self.fs.device(file.ino).is_some() && whence <= END {
-                    return home.store_u64(newoffset, 0);
-                }
-                let base = match whence {
-                    SET => 0,
-                    CUR => file.offset,
-                    END => self.fs.file(file.ino)?.size(),
+                let base = match (whence, self.fs.file(file.ino)) {
+                    (SET..=END, Err(_)) => return home.store_u64(newoffset, 0),
+                    (SET, _) => 0,
+                    (CUR, _) => file.offset,
+                    (END, Ok(data)) => data.size(),
                     _ => return Err(Errno::INVAL),
                 };
                 let target = base

@@ -26,22 +26,22 @@ pub(super) fn filetype(kind: SeenKind<'_, '_>) -> Filetype {
 /// The attributes of an inode whose timestamps are up to date.
 fn filestat(fs: &Memfs<'_>, ino: Ino) -> Filestat {
     let inode = fs.inode(ino);
-    let (nlink, size) = match inode.kind {
-        SeenKind::Regular(size) => (inode.nlink, size),
+    let (nlink, size) = match inode.kind() {
+        SeenKind::Regular(size) => (inode.nlink(), size),
         // As Linux counts: its name, its `.`, and the `..` of each child.
-        SeenKind::Directory(_) if inode.nlink == 0 => (0, 0),
+        SeenKind::Directory(_) if inode.nlink() == 0 => (0, 0),
         SeenKind::Directory(dir) => (2 + dir.subdirs, 0),
-        SeenKind::Symlink(target) => (inode.nlink, target.len() as u64),
-        SeenKind::Device(_) => (inode.nlink, 0),
+        SeenKind::Symlink(target) => (inode.nlink(), target.len() as u64),
+        SeenKind::Device(_) => (inode.nlink(), 0),
     };
     Filestat {
         ino: u64::from(ino.number()),
-        filetype: filetype(inode.kind),
+        filetype: filetype(inode.kind()),
         nlink: u64::from(nlink),
         size,
-        atim: inode.atim,
-        mtim: inode.mtim,
-        ctim: inode.ctim,
+        atim: inode.atim(),
+        mtim: inode.mtim(),
+        ctim: inode.ctim(),
     }
 }
 

@@ -1,0 +1,218 @@
+//! What a call costs in WebAssembly instructions, which no busy machine changes.
+//!
+//! Each home of the file system runs the same calls with wasmtime's fuel as the
+//! meter. It counts an instruction as one, so a `memory.copy` of any length is one,
+//! too: how fast bytes are copied is for `make bench`. `tests/golden/cost.txt` holds
+//! the counts as they were accepted last; `make bless-perf` accepts those of now.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use monaka_tests::engine::{Exports, Program};
+use monaka_tests::native::{Guest, SIZE};
+use monaka_tests::toolbox::{self, Libc, Linked, Opt, symbol};
+use monaka_vfs_core::witx::{self, Param};
+use tempfile::TempDir;
+use wasmtime::{Config, Engine};
+
+/// How far a count may be from the accepted one: another compiler of the library
+/// does not generate the same code.
+const TOLERANCE: f64 = 0.1;
+
+/// Files in the large directory.
+const MANY: usize = 1000;
+
+/// How often each call is made.
+const TIMES: u64 = 500;
+
+/// A program that does nothing but pass calls on: its exports are its imports.
+fn caller() -> String {
+    let mut wat = String::from("(module\n");
+    for hook in witx::HOOKS {
+        let params = hook.params.iter().map(|param| match param {
+            Param::I32 => "i32",
+            Param::I64 => "i64",
+        });
+        let params: Vec<_> = params.collect();
+        writeln!(
+            wat,
+            "(import \"{}\" \"{name}\" (func ${name} (param {}) (result i32)))",
+            witx::MODULE,
+            params.join(" "),
+            name = hook.name,
+        )
+        .expect("write to a string");
+    }
+    for hook in witx::HOOKS {
+        let (name, symbol) = (hook.name, symbol(hook.name));
+        writeln!(wat, "(export \"{symbol}\" (func ${name}))").expect("write to a string");
+    }
+    let pages = SIZE.div_ceil(1 << 16);
+    writeln!(wat, "(memory (export \"memory\") {pages}))").expect("write to a string");
+    wat
+}
+
+/// The packed directory.
+fn fill(root: &Path) {
+    fs::create_dir_all(root.join("one/two/three")).expect("create directories");
+    fs::write(root.join("one/two/three/file"), [7; 200_000]).expect("write");
+    fs::create_dir(root.join("many")).expect("create a directory");
+    for number in 0..MANY {
+        fs::write(root.join(format!("many/{number}")), "").expect("write");
+    }
+}
+
+/// The program in each home of the file system.
+fn homes(room: &Path) -> Option<[(&'static str, PathBuf); 3]> {
+    let libc = Libc::ALL.into_iter().find(|libc| libc.is_here())?;
+    let root = room.join("root");
+    fill(&root);
+    let linked = toolbox::Program::Calls.compile(libc, Opt::O2, Linked::Last);
+    let caller_wasm = room.join("caller.wasm");
+    let wasm = wat::parse_str(caller()).expect("a module");
+    fs::write(&caller_wasm, wasm).expect("write");
+    let pack = |name: &'static str, module: &Path, flags: &[&str]| {
+        let packed = room.join(format!("{name}.wasm"));
+        let mapping = ["--mapdir".into(), toolbox::mapped("/", &root)];
+        let args = mapping.into_iter().chain(flags.iter().map(Into::into));
+        toolbox::pack(module, args, &packed);
+        (name, packed)
+    };
+    Some([
+        pack("linked", &linked, &[]),
+        pack("single", &caller_wasm, &[]),
+        pack("multi", &caller_wasm, &["--memory", "multi"]),
+    ])
+}
+
+/// Instructions per call.
+fn costs(guest: &mut Guest<Exports>) -> Vec<(&'static str, u64)> {
+    let mut costs = Vec::new();
+    let mut measure =
+        |name, per: u64, guest: &mut Guest<Exports>, call: &mut dyn FnMut(&mut Guest<Exports>)| {
+            // The first ones find nothing prepared; and what is done once in many calls
+            // belongs to each of them.
+            for _ in 0..TIMES {
+                call(guest);
+            }
+            let before = guest.home.fuel();
+            for _ in 0..TIMES {
+                call(guest);
+            }
+            costs.push((name, (before - guest.home.fuel()) / TIMES / per));
+        };
+    let deep = "one/two/three/file";
+    let file = guest.open(deep, 0).expect("open");
+    measure("fd_pread, 1 byte", 1, guest, &mut |guest| {
+        guest.pread(file, 1, 100_000).expect("read");
+    });
+    measure("fd_read, 1 byte", 1, guest, &mut |guest| {
+        guest.read(file, 1).expect("read");
+    });
+    measure("fd_seek", 1, guest, &mut |guest| {
+        guest.seek(file, 0, 0).expect("seek");
+    });
+    measure("fd_write, 1 byte", 1, guest, &mut |guest| {
+        guest.write(file, b"x").expect("write");
+    });
+    measure("fd_filestat_get", 1, guest, &mut |guest| {
+        guest.fstat(file).expect("stat");
+    });
+    measure("path_filestat_get, 4 components", 1, guest, &mut |guest| {
+        guest.stat(deep, true).expect("stat");
+    });
+    measure("path_filestat_get, one of 1000", 1, guest, &mut |guest| {
+        guest.stat("many/777", true).expect("stat");
+    });
+    measure("path_filestat_get, NOENT", 1, guest, &mut |guest| {
+        guest.stat("many/x", true).expect_err("not there");
+    });
+    measure(
+        "path_open, 4 components, fd_close",
+        1,
+        guest,
+        &mut |guest| {
+            let fd = guest.open(deep, 0).expect("open");
+            guest.close(fd).expect("close");
+        },
+    );
+    measure(
+        "create, write 5 bytes, close, unlink",
+        1,
+        guest,
+        &mut |guest| {
+            guest.create("many/new", b"hello").expect("create");
+            guest.unlink("many/new").expect("unlink");
+        },
+    );
+    let many = guest.open("many", 2).expect("open");
+    measure("fd_readdir, per entry", MANY as u64, guest, &mut |guest| {
+        let entries = guest.readdir(many, 60_000).expect("list");
+        assert_eq!(entries.len(), MANY);
+    });
+    costs
+}
+
+#[test]
+fn calls_cost_what_was_accepted() {
+    let room = TempDir::new().expect("create a directory");
+    let Some(homes) = homes(room.path()) else {
+        toolbox::skip("no compiler for C");
+        return;
+    };
+    let mut config = Config::new();
+    config.consume_fuel(true);
+    let engine = Engine::new(&config).expect("an engine");
+    let mut names = Vec::new();
+    let mut counts: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+    for (_, packed) in &homes {
+        let program = Program::load(&engine, packed).expect("load");
+        let mut guest = program.start(None).expect("start");
+        let costs = costs(&mut guest);
+        names = costs.iter().map(|(name, _)| *name).collect();
+        for (name, count) in costs {
+            counts.entry(name).or_default().push(count);
+        }
+    }
+    let row = |name: &str, cells: [&str; 3]| {
+        format!("{name:38}{:>8}{:>8}{:>8}\n", cells[0], cells[1], cells[2])
+    };
+    let mut table = row("instructions per call", homes.map(|(home, _)| home));
+    for name in names {
+        let cells: Vec<String> = counts[name].iter().map(u64::to_string).collect();
+        table += &row(name, [&cells[0], &cells[1], &cells[2]]);
+    }
+    let golden = toolbox::root().join("tests/golden/cost.txt");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&golden, &table).expect("write");
+    }
+    let accepted = fs::read_to_string(&golden).unwrap_or_default();
+    assert!(
+        near(&accepted, &table),
+        "costs have changed by more than {TOLERANCE}; if that is meant: make bless-perf\n\
+         accepted:\n{accepted}\nnow:\n{table}"
+    );
+}
+
+/// Whether two tables have the same words and nearly the same numbers.
+fn near(accepted: &str, table: &str) -> bool {
+    let (mut accepted, mut table) = (accepted.split_whitespace(), table.split_whitespace());
+    accepted.by_ref().zip(table.by_ref()).all(|(one, other)| {
+        match (one.parse::<f64>(), other.parse::<f64>()) {
+            (Ok(one), Ok(other)) => (one - other).abs() <= one * TOLERANCE,
+            _ => one == other,
+        }
+    }) && accepted.next().is_none()
+        && table.next().is_none()
+}
+
+#[test]
+fn tables_of_other_lengths_or_numbers_differ() {
+    assert!(near("a 100\nb 10", "a 109\nb 9"));
+    assert!(!near("a 100", "a 111"));
+    assert!(!near("a 100\nb 1", "a 100"));
+    assert!(!near("", "a 100"));
+    assert!(!near("a 100", "b 100"));
+}
