@@ -12,10 +12,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 
+use monaka_vfs_core::access::{Access, Clock, Stream};
 use monaka_vfs_core::device::{DEVICES, Device};
 use monaka_vfs_core::image::format::{is_name, is_path};
 use monaka_vfs_core::image::{
-    Contents, Dump, Glance, Image, ImageError, Kind, Limits, Meta, NodeId, Tree, ValidTree, write,
+    Contents, Dump, Glance, Image, ImageError, Kind, Limits, Meta, NodeId, Tree, TreeError,
+    ValidTree, write,
 };
 use proptest::prelude::*;
 
@@ -55,6 +57,16 @@ fn sample() -> ValidTree<Vec<u8>> {
         .unwrap();
     tree.add_preopen(b"/bin", bin).unwrap();
     tree.add_preopen(b"/", root).unwrap();
+    tree.add_host_directory(b"/srv", b"data", true).unwrap();
+    tree.set_access(Access {
+        streams: [
+            Stream::File(b"/a.txt"[..].into()),
+            Stream::Null,
+            Stream::File(b"/empty"[..].into()),
+        ],
+        clock: Clock::Fixed,
+        sockets: true,
+    });
     tree.validate().unwrap()
 }
 
@@ -62,7 +74,7 @@ const INODES: usize = 7;
 const DIRENTS: usize = 7;
 
 fn inode(index: usize) -> usize {
-    56 + 32 * index
+    72 + 32 * index
 }
 
 fn dirent(index: usize) -> usize {
@@ -73,8 +85,12 @@ fn preopen(index: usize) -> usize {
     dirent(DIRENTS) + 12 * index
 }
 
-fn names() -> usize {
+fn host_preopen() -> usize {
     preopen(2)
+}
+
+fn names() -> usize {
+    host_preopen() + 16
 }
 
 /// Writes tables and data.
@@ -121,6 +137,15 @@ fn listing(tree: &Tree<Vec<u8>>) -> Vec<String> {
     for (name, node) in tree.preopens() {
         lines.push(format!("{} {}", name.escape_ascii(), first[&node]));
     }
+    lines.push(format!("{:?}", tree.host_directories()));
+    // A file is known by one of its names.
+    let streams = tree.access().streams.clone();
+    let streams =
+        streams.map(|stream| stream.map(|path| first[&tree.lookup(&path).unwrap()].clone()));
+    lines.push(format!(
+        "{streams:?} {:?}",
+        (tree.access().clock, tree.access().sockets)
+    ));
     lines
 }
 
@@ -175,6 +200,16 @@ fn fsck(image: Image<'_>) {
     for preopen in image.preopens() {
         assert!(is_path(preopen.name));
         assert_eq!(image.inode(preopen.inode).kind, Kind::Directory);
+    }
+    for directory in image.host_directories() {
+        assert!(is_path(directory.name) && is_path(directory.host));
+    }
+    for (fd, stream) in image.access().streams.into_iter().enumerate() {
+        if let Stream::File(file) = stream {
+            let file = image.inode(file);
+            assert!(matches!(file.kind, Kind::Regular { .. }));
+            assert!(fd == 0 || !file.read_only);
+        }
     }
 }
 
@@ -267,6 +302,15 @@ fn read_only_goes_down_and_survives_being_packed_again() {
     let bin = tree.lookup(b"bin").unwrap();
     tree.set_read_only(NodeId::ROOT, true);
     tree.set_read_only(bin, false);
+    let [stdin, stdout, stderr] = tree.access().streams.clone();
+    let error = tree.clone().validate().unwrap_err().to_string();
+    assert_eq!(error, "stderr should go to `/empty`, which is read-only");
+    let tool = Stream::File(b"bin/tool2"[..].into());
+    tree.set_access(Access {
+        streams: [stdin, stdout, tool],
+        ..Access::default()
+    });
+    assert!(matches!(stderr, Stream::File(_)));
     tree.add_device(NodeId::ROOT, b"null", PLAIN, Device::Null)
         .unwrap();
     tree.set_limits(Limits {
@@ -287,6 +331,33 @@ fn read_only_goes_down_and_survives_being_packed_again() {
     assert!(dump.contains("/new file+ro "), "{dump}");
     assert!(dump.contains("/bin/new file "), "{dump}");
     assert!(dump.contains("max-bytes=5 max-inodes=7\n"), "{dump}");
+}
+
+/// A stream's file is found by its path: one that is replaced stays the stream's,
+/// and what is no file is refused.
+#[test]
+fn a_streams_file_may_be_replaced_but_not_go() {
+    let mut tree = sample().into_tree();
+    tree.add_file(NodeId::ROOT, b"a.txt", PLAIN, 3, b"new".to_vec())
+        .unwrap();
+    let (tables, _) = emit(&tree.clone().validate().unwrap());
+    let image = Image::open(&tables).unwrap();
+    let Stream::File(stdin) = image.access().streams[0] else {
+        panic!("{:?}", image.access());
+    };
+    assert_eq!(image.path(stdin), b"/a.txt");
+    assert!(matches!(
+        image.inode(stdin).kind,
+        Kind::Regular { size: 3, .. }
+    ));
+    tree.remove(NodeId::ROOT, b"a.txt");
+    let error = tree.clone().validate().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "stdin should be `/a.txt`, which is not a packed file"
+    );
+    tree.add_directory(NodeId::ROOT, b"a.txt", PLAIN).unwrap();
+    assert!(tree.validate().is_err());
 }
 
 /// Images that may hold shared contents are legal: writers may deduplicate.
@@ -385,28 +456,28 @@ fn length(bytes: &[u8]) -> ImageError {
 
 refused! {
     nothing: |b| b.clear() => ImageError::Truncated;
-    less_than_a_superblock: |b| b.truncate(55) => ImageError::Truncated;
+    less_than_a_superblock: |b| b.truncate(71) => ImageError::Truncated;
     another_magic: |b| b[7] = b'S' => ImageError::Magic;
-    another_version: |b| b[8] = 1 => ImageError::Version(1);
-    a_flag_of_the_image: |b| b[12] = 1 => ImageError::Reserved { offset: 0 };
+    another_version: |b| b[8] = 2 => ImageError::Version(2);
+    an_unknown_flag_of_the_image: |b| b[12] |= 8 => ImageError::Reserved { offset: 0 };
     a_missing_byte: |b| b.truncate(b.len() - 1) => length(&emit(&sample()).0);
     a_byte_too_many: |b| b.push(0) => length(&emit(&sample()).0);
     another_length_than_the_counts_ask_for: |b| add_u32(b, 16, 64) => ImageError::Length {
-        stated: 512,
-        counted: 448,
+        stated: 576,
+        counted: 512,
     };
     counts_beyond_32_bits: |b| put(b, 20, [0xff; 16]) => ImageError::Length {
-        stated: 448,
-        counted: (56 + 57 * u64::from(u32::MAX)).next_multiple_of(64),
+        stated: 512,
+        counted: (72 + 57 * u64::from(u32::MAX) + 16).next_multiple_of(64),
     };
-    padding_that_is_not_zero: |b| b[447] = 1 => ImageError::Reserved { offset: 447 };
+    padding_that_is_not_zero: |b| b[511] = 1 => ImageError::Reserved { offset: 511 };
 
     no_inode: |b| {
 // The superblock alone, with its padding.
-        b.truncate(64);
-        put(b, 16, 64u32.to_le_bytes());
+        b.truncate(128);
+        put(b, 16, 128u32.to_le_bytes());
         put(b, 20, [0; 16]);
-        put(b, 56, [0; 8]);
+        put(b, 68, [0; 60]);
     } => ImageError::Root;
     a_root_that_is_a_file: |b| b[inode(0)] = 4 => ImageError::Root;
     a_root_with_a_name: |b| put(b, dirent(3) + 8, 0u32.to_le_bytes()) => ImageError::Root;
@@ -418,27 +489,27 @@ refused! {
         inode: 3,
     };
     a_device_with_a_size: |b| { b[inode(3)] = 2; b[inode(3) + 16] = 1 } => ImageError::Reserved {
-        offset: 56 + 3 * 32,
+        offset: 72 + 3 * 32,
     };
     a_device_with_a_count: |b| { b[inode(3)] = 2; b[inode(3) + 4] = 1 } => ImageError::Reserved {
-        offset: 56 + 3 * 32,
+        offset: 72 + 3 * 32,
     };
     an_unknown_kind: |b| b[inode(3)] = 6 => ImageError::Kind { inode: 3 };
-    an_unknown_flag: |b| b[inode(3) + 1] = 8 => ImageError::Reserved { offset: 56 + 3 * 32 };
+    an_unknown_flag: |b| b[inode(3) + 1] = 8 => ImageError::Reserved { offset: 72 + 3 * 32 };
     a_reserved_field_of_an_inode: |b| b[inode(3) + 2] = 1 => ImageError::Reserved {
-        offset: 56 + 3 * 32,
+        offset: 72 + 3 * 32,
     };
     a_directory_with_a_size: |b| b[inode(2) + 16] = 1 => ImageError::Reserved {
-        offset: 56 + 2 * 32,
+        offset: 72 + 2 * 32,
     };
     a_regular_file_with_a_count: |b| b[inode(1) + 4] = 1 => ImageError::Reserved {
-        offset: 56 + 32,
+        offset: 72 + 32,
     };
     an_empty_file_with_a_start: |b| b[inode(3) + 24] = 1 => ImageError::Reserved {
-        offset: 56 + 3 * 32,
+        offset: 72 + 3 * 32,
     };
     a_symbolic_link_with_a_size: |b| b[inode(4) + 16] = 1 => ImageError::Reserved {
-        offset: 56 + 4 * 32,
+        offset: 72 + 4 * 32,
     };
 
     contents_that_begin_outside: |b| b[inode(5) + 31] = 0x80 => ImageError::Contents { inode: 5 };
@@ -450,7 +521,7 @@ refused! {
     less_data_than_the_files_have: |b| add_u32(b, 40, -1) => ImageError::Contents { inode: 5 };
 
     a_compressed_directory: |b| b[inode(2) + 1] = 4 => ImageError::Reserved {
-        offset: 56 + 2 * 32,
+        offset: 72 + 2 * 32,
     };
     a_compressed_file_without_a_table: |b| compress(b, 5, 4096, 7) => ImageError::Contents {
         inode: 5,
@@ -548,11 +619,11 @@ refused! {
         ImageError::Orphan { inode: 6 };
 
     no_preopen: |b| {
-        // The preopens' 24 bytes become names.
+        // The preopens' 24 bytes become names, behind the others.
         let len = u32_at(b, 32);
         put(b, 28, 0u32.to_le_bytes());
         put(b, 32, (len + 24).to_le_bytes());
-        b.copy_within(names()..names() + len as usize, preopen(0));
+        b.copy_within(host_preopen()..names() + len as usize, preopen(0));
     } => ImageError::NoPreopen;
     a_preopen_without_a_name: |b| b[preopen(1) + 4] = 0 => ImageError::PreopenName { preopen: 1 };
     a_preopen_with_a_name_outside: |b| put(b, preopen(1), [0xff; 4]) => ImageError::PreopenName {
@@ -563,6 +634,30 @@ refused! {
     a_preopen_of_a_file: |b| b[preopen(1) + 8] = 1 => ImageError::PreopenInode { preopen: 1 };
     a_preopen_of_an_inode_that_is_not_there: |b| b[preopen(1) + 8] = 7 =>
         ImageError::PreopenInode { preopen: 1 };
+
+    a_host_preopen_without_a_name: |b| b[host_preopen() + 8] = 0 => ImageError::HostPreopen {
+        preopen: 0,
+    };
+    a_host_preopen_with_a_name_outside: |b| put(b, host_preopen(), [0xff; 4]) =>
+        ImageError::HostPreopen { preopen: 0 };
+    a_host_preopen_that_the_host_cannot_have: |b| b[host_preopen() + 10] = 0 =>
+        ImageError::HostPreopen { preopen: 0 };
+    a_host_preopen_of_the_host_outside: |b| put(b, host_preopen() + 4, [0xff; 4]) =>
+        ImageError::HostPreopen { preopen: 0 };
+    a_host_preopen_with_a_nul: |b| { let at = name_of(b, host_preopen()); b[at] = 0 } =>
+        ImageError::HostPreopen { preopen: 0 };
+    an_unknown_flag_of_a_host_preopen: |b| b[host_preopen() + 12] = 2 => ImageError::Reserved {
+        offset: host_preopen() as u32,
+    };
+
+    a_stream_of_an_inode_that_is_not_there: |b| b[56] = 7 => ImageError::Stream { fd: 0 };
+    a_stream_that_is_a_directory: |b| b[64] = 2 => ImageError::Stream { fd: 2 };
+    a_stream_that_is_a_symbolic_link: |b| put(b, 60, 4u32.to_le_bytes()) => ImageError::Stream {
+        fd: 1,
+    };
+    a_stream_to_a_read_only_file: |b| b[inode(3) + 1] = 2 => ImageError::Stream { fd: 2 };
+    a_number_that_is_no_stream: |b| put(b, 60, (u32::MAX - 2).to_le_bytes()) =>
+        ImageError::Stream { fd: 1 };
 }
 
 /// A step of building a tree. Nodes are chosen "modulo what exists".
@@ -576,6 +671,8 @@ enum Step {
     ReadOnly(usize, bool),
     Limits(u64, u32),
     Preopen(Vec<u8>, usize),
+    HostDirectory(Vec<u8>, Vec<u8>, bool),
+    Access([Stream<usize>; 3], Clock, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -597,6 +694,20 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let target = prop::collection::vec(1u8.., 1..30);
     let at = || any::<usize>();
+    let stream = || {
+        prop_oneof![
+            Just(Stream::Host),
+            Just(Stream::Closed),
+            Just(Stream::Null),
+            at().prop_map(Stream::File),
+        ]
+    };
+    let clock = prop::sample::select(vec![
+        Clock::Host,
+        Clock::Denied,
+        Clock::Fixed,
+        Clock::Monotonic,
+    ]);
     prop_oneof![
         3 => (at(), name(), meta()).prop_map(|(p, n, m)| Step::Directory(p, n, m)),
         3 => (at(), name(), meta(), contents).prop_map(|(p, n, m, c)| Step::File(p, n, m, c)),
@@ -606,7 +717,11 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(p, n, d)| Step::Device(p, n, d)),
         1 => (at(), any::<bool>()).prop_map(|(d, yes)| Step::ReadOnly(d, yes)),
         1 => (any::<u64>(), any::<u32>()).prop_map(|(b, i)| Step::Limits(b, i)),
-        1 => (target, at()).prop_map(|(n, d)| Step::Preopen(n, d)),
+        1 => (target.clone(), at()).prop_map(|(n, d)| Step::Preopen(n, d)),
+        1 => (target.clone(), target, any::<bool>())
+            .prop_map(|(n, h, ro)| Step::HostDirectory(n, h, ro)),
+        1 => (stream(), stream(), stream(), clock, any::<bool>())
+            .prop_map(|(i, o, e, clock, sockets)| Step::Access([i, o, e], clock, sockets)),
     ]
 }
 
@@ -626,8 +741,21 @@ fn build(steps: Vec<Step>) -> ValidTree<Vec<u8>> {
         }
         (directories, others)
     }
+    /// The paths of the regular files.
+    fn files(tree: &Tree<Vec<u8>>, directory: NodeId, path: &[u8]) -> Vec<Vec<u8>> {
+        let mut paths = Vec::new();
+        for (name, child) in tree.children(directory) {
+            let path = [path, b"/", name].concat();
+            paths.extend(files(tree, child, &path));
+            if let Contents::Regular { .. } = tree.contents(child) {
+                paths.push(path);
+            }
+        }
+        paths
+    }
     let mut tree = Tree::new(PLAIN);
     let mut preopens = Vec::new();
+    let mut access = ([Stream::Host; 3], Clock::Host, false);
     for step in steps {
         let (directories, others) = reached(&tree);
         let directory = |at: usize| directories[at % directories.len()];
@@ -656,14 +784,31 @@ fn build(steps: Vec<Step>) -> ValidTree<Vec<u8>> {
             Step::ReadOnly(at, yes) => tree.set_read_only(directory(at), yes),
             Step::Limits(bytes, inodes) => tree.set_limits(Limits { bytes, inodes }),
             Step::Preopen(name, at) => preopens.push((name, at)),
+            Step::HostDirectory(name, host, read_only) => {
+                tree.add_host_directory(&name, &host, read_only).unwrap();
+            }
+            Step::Access(streams, clock, sockets) => access = (streams, clock, sockets),
         }
     }
+    let (streams, clock, sockets) = access;
+    let files = files(&tree, NodeId::ROOT, b"");
+    tree.set_access(Access {
+        streams: streams.map(|stream| match stream {
+            Stream::File(_) if files.is_empty() => Stream::Null,
+            stream => stream.map(|at| files[at % files.len()].clone().into()),
+        }),
+        clock,
+        sockets,
+    });
     let (directories, _) = reached(&tree);
     for (name, at) in preopens {
         tree.add_preopen(&name, directories[at % directories.len()])
             .unwrap();
     }
     tree.add_preopen(b"/", NodeId::ROOT).unwrap();
+    if let Err(TreeError::ReadOnlyStream { .. }) = tree.clone().validate() {
+        tree.set_access(Access::default());
+    }
     tree.validate().unwrap()
 }
 
@@ -732,9 +877,13 @@ proptest! {
         if let Ok(image) = Image::open(&tables) {
             fsck(image);
             let lines = Dump(image).to_string().lines().count();
+            let streams = image.access().streams.into_iter();
             prop_assert_eq!(
                 lines,
-                2 + image.dirents_len() as usize + image.preopens().len()
+                2 + image.dirents_len() as usize
+                    + image.preopens().len()
+                    + image.host_directories().len()
+                    + streams.filter(|stream| *stream != Stream::Host).count()
             );
             // Any valid image is a valid tree, whose contents at most are too long.
             let valid = image.to_tree(|_, _| ()).validate().unwrap();

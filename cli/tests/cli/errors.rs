@@ -149,7 +149,7 @@ error: cannot pack app.wasm
 "),
         (program(99, "").into(), PACK, 1, "\
 error: cannot pack app.wasm
-  caused by: it is linked with a libmonaka_vfs.a of ABI 99; this monaka speaks ABI 2
+  caused by: it is linked with a libmonaka_vfs.a of ABI 99; this monaka speaks ABI 3
   hint: relink it with the library of this command: `monaka lib -o libmonaka_vfs.a`, then pack the result; or `--route rewrite`
 "),
         (good.replace(&open_record, &record(1152, ABI, 99, [5, 6])).into(), PACK, 1, "\
@@ -176,7 +176,7 @@ error: cannot pack app.wasm
         // What happens while the image is mounted.
         (good.replace("1 200)", "1 1)").into(), PACK, 1, "\
 error: cannot pack app.wasm
-  caused by: the file system is too large for the program's memory: it needs 648 bytes; the memory has 65536 and can grow to 65536
+  caused by: the file system is too large for the program's memory: it needs 712 bytes; the memory has 65536 and can grow to 65536
   hint: link with a larger `-Wl,--max-memory=BYTES`, or pack fewer files
 "),
         (good.replace("(i32.store (i32.const 3000) (i32.const 0))", "(call $hello (i32.const 1))").into(), PACK, 1, "\

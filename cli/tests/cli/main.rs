@@ -326,8 +326,8 @@ fn another_or_a_damaged_pack_is_refused() {
     let cases: [(usize, u8, &str); 3] = [
         (
             section,
-            3,
-            "it was packed in image format 3, ABI 2; this monaka writes format 2, ABI 2",
+            4,
+            "it was packed in image format 4, ABI 3; this monaka writes format 3, ABI 3",
         ),
         (
             section + 18,
@@ -380,7 +380,7 @@ fn inspect_prints_what_was_packed() {
     assert_eq!(field("route"), "linked");
     assert_eq!(field("read-only"), "nothing");
     assert_eq!(field("limits"), "none but memory");
-    assert_eq!(field("format"), "2, ABI 2");
+    assert_eq!(field("format"), "3, ABI 3");
     assert_eq!(field("host dirs"), "not visible");
     assert_eq!(field("imports"), "3 (`--imports` lists them)");
     assert_eq!(field("sha256").len(), 64);

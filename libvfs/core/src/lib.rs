@@ -17,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod abi;
+pub mod access;
 mod bits;
 pub mod bytes;
 mod check;

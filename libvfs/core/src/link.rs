@@ -43,7 +43,7 @@ pub const MAGIC: [u8; 16] = *b"\x7fmonaka.link\r\n\x1a\x00";
 
 /// The version of this contract, of the image format and of the behaviour that
 /// `pack` counts on: a library and a CLI of different numbers refuse each other.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 /// [`Record::id`] of the root record of a library that reads no compressed files.
 pub const ROOT: u32 = u32::MAX;

@@ -23,7 +23,7 @@ extern "C" {
 
 /* The contract between the library and `monaka pack`. A library and a command
  * of different numbers refuse each other. */
-#define MONAKA_ABI 2
+#define MONAKA_ABI 3
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,7 @@
 //! back.
 
 use monaka_vfs_core::Vfs;
+use monaka_vfs_core::access::Stream;
 use monaka_vfs_core::data::Piece;
 use monaka_vfs_core::image::{
     Contents, Dirent, Dump, Glance, Image, Meta, NodeId, Tree, ValidTree, write,
@@ -29,7 +30,11 @@ pub fn image(bytes: &[u8]) {
     };
     assert_eq!(image.tables_len() as usize, bytes.len());
     let lines = Dump(image).to_string().lines().count();
-    let expected = 2 + image.preopens().len() + image.dirents_len() as usize;
+    let streams = image.access().streams.into_iter();
+    let others = image.preopens().len()
+        + image.host_directories().len()
+        + streams.filter(|stream| *stream != Stream::Host).count();
+    let expected = 2 + others + image.dirents_len() as usize;
     assert_eq!(lines, expected, "a line for each dirent");
     if image.data_len() <= DATA_MAX {
         let data = vec![0; image.data_len() as usize];
@@ -44,6 +49,13 @@ pub fn image(bytes: &[u8]) {
     let again = Image::open(&written.tables).expect("and read again");
     assert_eq!(again.inodes(), image.inodes());
     assert_eq!(again.dirents_len(), image.dirents_len());
+    // Not by number: the inodes may have been numbered otherwise.
+    let streams = |image: Image<'_>| {
+        let streams = image.access().streams;
+        streams.map(|stream| stream.map(|inode| image.inode(inode).meta))
+    };
+    assert_eq!(streams(again), streams(image));
+    assert!(again.host_directories().eq(image.host_directories()));
 }
 
 /// Looks at every record on its own. Where the whole keeps all rules, `sound` is

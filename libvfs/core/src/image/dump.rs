@@ -9,7 +9,9 @@
 //! /bin/tool2 hardlink /bin/tool
 //! /lib symlink 0.000000000 1 usr/lib
 //! ```
-//! A line for each dirent, depth first and by name: path, kind (`+x` if it is
+//! First what the program may reach of its host, where that is not the usual:
+//! `clock=` and `sockets` on the first line, a line for a stream and a directory of
+//! the host. A line for each dirent, depth first and by name: path, kind (`+x` if it is
 //! executable, `+ro` if it is read-only), time of modification, number of links, and what belongs to the
 //! kind. Later names of an inode only say which one is the first. Paths are
 //! [`Escaped`], so fields are apart by one space and lines by one line feed.
@@ -20,6 +22,7 @@ use core::fmt::{self, Write};
 use super::format::{ROOT, VERSION};
 use super::reader::{Dirent, Image, Inode, Kind};
 use super::tree::Limits;
+use crate::access::{Clock, STREAMS, Stream};
 
 /// Bytes that should be text: UTF-8 as it is, but for `\\`, and `\xHH` for all
 /// bytes that are not UTF-8, white space or control characters.
@@ -68,10 +71,37 @@ impl fmt::Display for Dump<'_> {
         if limits.inodes != none.inodes {
             write!(f, " max-inodes={}", limits.inodes)?;
         }
+        let access = image.access();
+        match access.clock {
+            Clock::Host => {}
+            Clock::Denied => f.write_str(" clock=denied")?,
+            Clock::Fixed => f.write_str(" clock=fixed")?,
+            Clock::Monotonic => f.write_str(" clock=monotonic")?,
+        }
+        if access.sockets {
+            f.write_str(" sockets")?;
+        }
         f.write_char('\n')?;
         for (fd, preopen) in (3u64..).zip(image.preopens()) {
             write!(f, "preopen {fd} {} ", Escaped(preopen.name))?;
             names.write_path(f, preopen.inode)?;
+            f.write_char('\n')?;
+        }
+
+        for directory in image.host_directories() {
+            let read_only = if directory.read_only { "+ro" } else { "" };
+            let (name, host) = (Escaped(directory.name), Escaped(directory.host));
+            writeln!(f, "host-preopen{read_only} {name} {host}")?;
+        }
+        for (name, stream) in STREAMS.iter().zip(access.streams) {
+            match stream {
+                Stream::Host => continue,
+                Stream::Closed => write!(f, "{name} closed")?,
+                Stream::Null => write!(f, "{name} null")?,
+                Stream::File(inode) => {
+                    write!(f, "{name} file {}", Escaped(&image.path(inode)))?;
+                }
+            }
             f.write_char('\n')?;
         }
 

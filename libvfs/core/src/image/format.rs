@@ -1,8 +1,8 @@
 //! The bits of an image: records, constants, and what a valid name is.
 //!
 //! ```text
-//! superblock | inode records | dirent records | preopen records | names | padding | data …
-//! └──────────────────────────── tables ──────────────────────────────┘
+//! superblock | inode, dirent, preopen, host preopen records | names | padding | data …
+//! └──────────────────────────────── tables ───────────────────────────┘
 //! ```
 //! docs/SPEC.md says what each field means. Integers are little-endian and
 //! records are read from and written to byte arrays, so neither the machine's
@@ -14,7 +14,7 @@ use crate::name::Name;
 pub const MAGIC: [u8; 8] = *b"monakafs";
 
 /// The version of the format.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The tables' length is a multiple of this, and so is the place of every file
 /// in the data area that is at least [`LARGE`] bytes long.
@@ -56,6 +56,21 @@ pub fn frames(size: u64) -> u64 {
 pub fn table_len(size: u64) -> u64 {
     4 * (frames(size) + 1)
 }
+
+/// Image flags: the bits that say which [`Clock`](crate::access::Clock) there is.
+pub const CLOCK: u32 = 3;
+/// Image flag: the host's sockets are the program's.
+pub const SOCKETS: u32 = 4;
+
+/// A stream that is the host's. Others are the inode of a file.
+pub const STREAM_HOST: u32 = 0;
+/// A stream that is closed.
+pub const STREAM_CLOSED: u32 = u32::MAX;
+/// A stream that has nothing and swallows everything.
+pub const STREAM_NULL: u32 = u32::MAX - 1;
+
+/// Host preopen flag: nothing below it may be changed.
+pub const HOST_READ_ONLY: u32 = 1;
 
 /// The root directory's inode.
 pub const ROOT: u32 = 0;
@@ -112,7 +127,7 @@ fn put(bytes: &mut [u8], at: &mut usize, field: &[u8]) {
 
 record!(
     /// Stands at the image's very beginning.
-    Superblock, 56, {
+    Superblock, 72, {
         magic: u64,
         version: u32,
         flags: u32,
@@ -124,6 +139,10 @@ record!(
         max_inodes: u32,
         data_len: u64,
         max_bytes: u64,
+        stdin: u32,
+        stdout: u32,
+        stderr: u32,
+        host_preopens: u32,
     }
 );
 
@@ -159,6 +178,17 @@ record!(
     }
 );
 
+record!(
+    /// A directory that the host opens and the program sees.
+    HostPreopenRecord, 16, {
+        name: u32,
+        host: u32,
+        name_len: u16,
+        host_len: u16,
+        flags: u32,
+    }
+);
+
 impl InodeRecord {
     /// Whether a compressed file is such that there can be frames of it.
     pub(super) fn has_frames(&self) -> bool {
@@ -175,6 +205,7 @@ impl Superblock {
             + u64::from(self.inodes) * InodeRecord::SIZE as u64
             + u64::from(self.dirents) * DirentRecord::SIZE as u64
             + u64::from(self.preopens) * PreopenRecord::SIZE as u64
+            + u64::from(self.host_preopens) * HostPreopenRecord::SIZE as u64
             + u64::from(self.names_len))
         .next_multiple_of(LARGE_ALIGN)
     }
@@ -248,8 +279,12 @@ mod tests {
             max_inodes: 0,
             data_len: 0,
             max_bytes: 0,
+            stdin: 0,
+            stdout: 0,
+            stderr: 0,
+            host_preopens: u32::MAX,
         };
-        let sum = 56 + u64::from(u32::MAX) * (32 + 12 + 12 + 1);
+        let sum = 72 + u64::from(u32::MAX) * (32 + 12 + 12 + 16 + 1);
         assert_eq!(superblock.expected_len(), sum.div_ceil(64) * 64);
     }
 }

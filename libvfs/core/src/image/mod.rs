@@ -28,7 +28,7 @@ mod writer;
 pub use dump::{Dump, Escaped};
 pub use glance::{Glance, tables_len};
 pub use reader::{Dirent, Dirents, Image, ImageError, Inode, Kind, Preopen, Record};
-pub use tree::{Contents, Limits, Meta, NodeId, Tree, TreeError, ValidTree};
+pub use tree::{Contents, HostDirectory, Limits, Meta, NodeId, Tree, TreeError, ValidTree};
 pub use writer::{Content, WriteError, Written, write};
 
 /// An image's address in memory is a multiple of this, so that what is aligned

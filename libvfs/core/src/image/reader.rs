@@ -16,10 +16,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::format::{
-    COMPRESSED, DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, MAGIC, PreopenRecord,
-    READ_ONLY, REGULAR, ROOT, SYMLINK, Superblock, VERSION, is_name, is_path,
+    CLOCK, COMPRESSED, DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, HOST_READ_ONLY,
+    HostPreopenRecord, InodeRecord, MAGIC, PreopenRecord, READ_ONLY, REGULAR, ROOT, SOCKETS,
+    STREAM_CLOSED, STREAM_HOST, STREAM_NULL, SYMLINK, Superblock, VERSION, is_name, is_path,
 };
-use super::tree::{Limits, Meta, NodeId, Tree};
+use super::tree::{HostDirectory, Limits, Meta, NodeId, Tree};
+use crate::access::{Access, Clock, STREAMS, Stream};
 use crate::bits::Bits;
 use crate::device::Device;
 
@@ -29,10 +31,12 @@ pub struct Image<'a> {
     inodes: &'a [[u8; InodeRecord::SIZE]],
     dirents: &'a [[u8; DirentRecord::SIZE]],
     preopens: &'a [[u8; PreopenRecord::SIZE]],
+    host_preopens: &'a [[u8; HostPreopenRecord::SIZE]],
     names: &'a [u8],
     tables_len: u32,
     data_len: u64,
     limits: Limits,
+    access: Access<u32>,
 }
 
 /// An inode of an [`Image`].
@@ -270,6 +274,16 @@ pub enum ImageError {
         /// The preopen.
         preopen: u32,
     },
+    /// A name of a directory of the host lies outside of the names or cannot be one.
+    HostPreopen {
+        /// The directory.
+        preopen: u32,
+    },
+    /// A stream's inode is no file, or one to be written to is read-only.
+    Stream {
+        /// The stream's descriptor.
+        fd: usize,
+    },
 }
 
 impl fmt::Display for ImageError {
@@ -312,6 +326,10 @@ impl fmt::Display for ImageError {
             ImageError::Orphan { inode } => write!(f, "inode {inode}: nothing names it"),
             ImageError::PreopenName { preopen } => write!(f, "preopen {preopen}: invalid name"),
             ImageError::PreopenInode { preopen } => write!(f, "preopen {preopen}: no directory"),
+            ImageError::HostPreopen { preopen } => {
+                write!(f, "host preopen {preopen}: invalid name")
+            }
+            ImageError::Stream { fd } => write!(f, "{}: no file for it", STREAMS[fd]),
         }
     }
 }
@@ -371,10 +389,11 @@ impl<'a> Image<'a> {
         let (inodes, rest) = records(rest, superblock.inodes).ok_or(length)?;
         let (dirents, rest) = records(rest, superblock.dirents).ok_or(length)?;
         let (preopens, rest) = records(rest, superblock.preopens).ok_or(length)?;
+        let (host_preopens, rest) = records(rest, superblock.host_preopens).ok_or(length)?;
         let (names, padding) = rest
             .split_at_checked(superblock.names_len as usize)
             .ok_or(length)?;
-        if superblock.flags != 0 {
+        if superblock.flags & !(CLOCK | SOCKETS) != 0 {
             return Err(ImageError::Reserved { offset: 0 });
         }
         if let Some(at) = padding.iter().position(|&byte| byte != 0) {
@@ -385,12 +404,18 @@ impl<'a> Image<'a> {
             inodes,
             dirents,
             preopens,
+            host_preopens,
             names,
             tables_len: stated,
             data_len: superblock.data_len,
             limits: Limits {
                 bytes: superblock.max_bytes,
                 inodes: superblock.max_inodes,
+            },
+            access: Access {
+                streams: [superblock.stdin, superblock.stdout, superblock.stderr].map(stream),
+                clock: Clock::ALL[(superblock.flags & CLOCK) as usize],
+                sockets: superblock.flags & SOCKETS != 0,
             },
         };
         Ok((image, superblock))
@@ -438,7 +463,42 @@ impl<'a> Image<'a> {
                 return Err(ImageError::PreopenInode { preopen });
             }
         }
+        for (preopen, record) in (0..).zip(self.host_preopens) {
+            let record = HostPreopenRecord::decode(record);
+            let named = [
+                (record.name, record.name_len),
+                (record.host, record.host_len),
+            ];
+            let is_named = |(start, len): (u32, u16)| {
+                let name = self.bytes(start.into(), len.into());
+                name.is_some_and(is_path)
+            };
+            if !named.into_iter().all(is_named) {
+                return Err(ImageError::HostPreopen { preopen });
+            }
+            if record.flags & !HOST_READ_ONLY != 0 {
+                let before = Superblock::SIZE
+                    + size_of_val(self.inodes)
+                    + size_of_val(self.dirents)
+                    + size_of_val(self.preopens);
+                let offset = before as u32 + preopen * HostPreopenRecord::SIZE as u32;
+                return Err(ImageError::Reserved { offset });
+            }
+        }
+        for (fd, stream) in self.access.streams.iter().enumerate() {
+            if let Stream::File(inode) = *stream
+                && !self.is_stream(fd, inode)
+            {
+                return Err(ImageError::Stream { fd });
+            }
+        }
         Ok(())
+    }
+
+    /// Whether an inode can be a stream: a file, which output can be written to.
+    fn is_stream(self, fd: usize, inode: u32) -> bool {
+        let record = self.inodes.get(inode as usize);
+        record.is_some_and(|record| record[0] == REGULAR && (fd == 0 || record[1] & READ_ONLY == 0))
     }
 
     /// Checks one inode's record, whatever stands in the others.
@@ -598,6 +658,50 @@ impl<'a> Image<'a> {
         })
     }
 
+    /// What the program may reach of its host.
+    pub fn access(self) -> Access<u32> {
+        self.access
+    }
+
+    /// The directories that the host opens and the program sees.
+    pub fn host_directories(
+        self,
+    ) -> impl ExactSizeIterator<Item = HostDirectory<&'a [u8]>> + Clone {
+        self.host_preopens.iter().map(move |record| {
+            let record = HostPreopenRecord::decode(record);
+            HostDirectory {
+                name: checked(self.names, record.name.into(), record.name_len.into()),
+                host: checked(self.names, record.host.into(), record.host_len.into()),
+                read_only: record.flags & HOST_READ_ONLY != 0,
+            }
+        })
+    }
+
+    /// The path of an inode from the root, by the first of its names.
+    pub fn path(self, inode: u32) -> Vec<u8> {
+        let mut names: Vec<&[u8]> = Vec::new();
+        let mut at = inode;
+        // A directory's inode is smaller than those of its entries', so this ends.
+        while at != ROOT {
+            let named = (0..self.inodes()).find_map(|directory| {
+                let mut entries = self.dirents(directory);
+                let entry = entries.find(|entry| entry.inode == at)?;
+                Some((directory, entry.name))
+            });
+            let Some((directory, name)) = named else {
+                break;
+            };
+            names.push(name);
+            at = directory;
+        }
+        let mut path = Vec::new();
+        for name in names.iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        path
+    }
+
     /// How many dirents all directories have together.
     pub fn dirents_len(self) -> u32 {
         self.dirents.len() as u32
@@ -638,6 +742,16 @@ impl<'a> Image<'a> {
         let root = self.inode(ROOT);
         let mut tree = Tree::new(root.meta);
         tree.set_limits(self.limits);
+        tree.set_access(Access {
+            streams: (self.access.streams)
+                .map(|stream| stream.map(|inode| self.path(inode).into())),
+            clock: self.access.clock,
+            sockets: self.access.sockets,
+        });
+        for directory in self.host_directories() {
+            tree.add_host_directory(directory.name, directory.host, directory.read_only)
+                .expect("open() has checked the names");
+        }
         if root.read_only {
             tree.set_read_only(NodeId::ROOT, true);
         }
@@ -736,6 +850,16 @@ impl<'a> Iterator for Dirents<'a> {
 }
 
 impl ExactSizeIterator for Dirents<'_> {}
+
+/// What a stream is.
+fn stream(field: u32) -> Stream<u32> {
+    match field {
+        STREAM_HOST => Stream::Host,
+        STREAM_CLOSED => Stream::Closed,
+        STREAM_NULL => Stream::Null,
+        inode => Stream::File(inode),
+    }
+}
 
 /// A piece of the names.
 fn piece(names: &[u8], start: u64, len: u32) -> Option<&[u8]> {

@@ -17,6 +17,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::access::{Access, STREAMS, Stream};
 use crate::device::Device;
 
 use super::Escaped;
@@ -62,6 +63,18 @@ impl Default for Limits {
             inodes: u32::MAX,
         }
     }
+}
+
+/// A directory that the host has open when the program starts, and that the
+/// program sees by a name of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostDirectory<B> {
+    /// The name that the program is told.
+    pub name: B,
+    /// The name by which the host has it.
+    pub host: B,
+    /// Whether the program can change nothing of it.
+    pub read_only: bool,
 }
 
 /// What a node is, with what it holds; a directory's entries are
@@ -118,6 +131,20 @@ pub enum TreeError {
     Preopen(Box<[u8]>),
     /// A program with no preopened directory reaches nothing.
     NoPreopen,
+    /// What a stream should be is not, or no longer, a file of the tree.
+    Stream {
+        /// The stream's descriptor.
+        fd: usize,
+        /// The file's path.
+        path: Box<[u8]>,
+    },
+    /// What a stream should write to is read-only.
+    ReadOnlyStream {
+        /// The stream's descriptor.
+        fd: usize,
+        /// The file's path.
+        path: Box<[u8]>,
+    },
 }
 
 impl fmt::Display for TreeError {
@@ -154,6 +181,18 @@ impl fmt::Display for TreeError {
                 )
             }
             TreeError::NoPreopen => f.write_str("no directory is preopened"),
+            TreeError::Stream { fd, path } => write!(
+                f,
+                "{} should be `{}`, which is not a packed file",
+                STREAMS[*fd],
+                Escaped(path)
+            ),
+            TreeError::ReadOnlyStream { fd, path } => write!(
+                f,
+                "{} should go to `{}`, which is read-only",
+                STREAMS[*fd],
+                Escaped(path)
+            ),
         }
     }
 }
@@ -167,6 +206,9 @@ pub struct Tree<S> {
     /// Name and directory, in the order of their descriptors.
     preopens: Vec<(Box<[u8]>, NodeId)>,
     limits: Limits,
+    /// Files by their paths, so that one that is replaced stays what it is.
+    access: Access<Box<[u8]>>,
+    host_directories: Vec<HostDirectory<Box<[u8]>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -203,6 +245,8 @@ impl<S> Tree<S> {
             nodes: Vec::from([root]),
             preopens: Vec::new(),
             limits: Limits::default(),
+            access: Access::default(),
+            host_directories: Vec::new(),
         }
     }
 
@@ -214,6 +258,16 @@ impl<S> Tree<S> {
     /// What the program may add.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Says what the program may reach of its host; files are named by their paths.
+    pub fn set_access(&mut self, access: Access<Box<[u8]>>) {
+        self.access = access;
+    }
+
+    /// What the program may reach of its host.
+    pub fn access(&self) -> &Access<Box<[u8]>> {
+        &self.access
     }
 
     /// Makes a node and all below it read-only, or writable again, but for what
@@ -388,6 +442,34 @@ impl<S> Tree<S> {
         self.preopens.iter().map(|(name, node)| (&name[..], *node))
     }
 
+    /// Shows a directory that the host opens, behind those of the tree.
+    pub fn add_host_directory(
+        &mut self,
+        name: &[u8],
+        host: &[u8],
+        read_only: bool,
+    ) -> Result<(), TreeError> {
+        if let Some(bad) = [name, host].into_iter().find(|name| !is_path(name)) {
+            return Err(TreeError::PreopenName(bad.into()));
+        }
+        self.host_directories.push(HostDirectory {
+            name: name.into(),
+            host: host.into(),
+            read_only,
+        });
+        Ok(())
+    }
+
+    /// Forgets all directories of the host, so that they can be given anew.
+    pub fn clear_host_directories(&mut self) {
+        self.host_directories.clear();
+    }
+
+    /// The directories that the host opens and the program sees.
+    pub fn host_directories(&self) -> &[HostDirectory<Box<[u8]>>] {
+        &self.host_directories
+    }
+
     /// A node's meta data.
     pub fn meta(&self, node: NodeId) -> Meta {
         self.nodes[node.index()].meta
@@ -491,11 +573,34 @@ impl<S> Tree<S> {
                 return Err(TreeError::Preopen(name.clone()));
             }
         }
+        let mut streams = [Stream::Host; 3];
+        for (fd, stream) in self.access.streams.iter().enumerate() {
+            streams[fd] = match stream {
+                Stream::Host => Stream::Host,
+                Stream::Closed => Stream::Closed,
+                Stream::Null => Stream::Null,
+                Stream::File(path) => {
+                    let (fd, path) = (fd, path.clone());
+                    let node = self.lookup(&path);
+                    let is_file = |node: &NodeId| {
+                        matches!(self.nodes[node.index()].body, Body::Regular { .. })
+                    };
+                    let Some(node) = node.filter(is_file) else {
+                        return Err(TreeError::Stream { fd, path });
+                    };
+                    if fd > 0 && read_only[node.index()] {
+                        return Err(TreeError::ReadOnlyStream { fd, path });
+                    }
+                    Stream::File(node)
+                }
+            };
+        }
         Ok(ValidTree {
             tree: self,
             order,
             inodes,
             read_only,
+            streams,
         })
     }
 
@@ -555,6 +660,7 @@ pub struct ValidTree<S> {
     inodes: Vec<Option<u32>>,
     /// By node.
     read_only: Vec<bool>,
+    streams: [Stream<NodeId>; 3],
 }
 
 impl<S> ValidTree<S> {
@@ -576,6 +682,12 @@ impl<S> ValidTree<S> {
     /// Whether a node is read-only.
     pub(super) fn is_read_only(&self, node: NodeId) -> bool {
         self.read_only[node.index()]
+    }
+
+    /// What the streams are, by inode.
+    pub(super) fn streams(&self) -> [Stream<u32>; 3] {
+        self.streams
+            .map(|stream| stream.map(|node| self.inode(node)))
     }
 
     /// The inode of a node that is in the tree.

@@ -9,10 +9,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::format::{
-    COMPRESSED, DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, InodeRecord, LARGE, LARGE_ALIGN,
-    MAGIC, PreopenRecord, READ_ONLY, REGULAR, SMALL_ALIGN, SYMLINK, Superblock, VERSION,
+    COMPRESSED, DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, HOST_READ_ONLY, HostPreopenRecord,
+    InodeRecord, LARGE, LARGE_ALIGN, MAGIC, PreopenRecord, READ_ONLY, REGULAR, SMALL_ALIGN,
+    SOCKETS, STREAM_CLOSED, STREAM_HOST, STREAM_NULL, SYMLINK, Superblock, VERSION,
 };
 use super::tree::{Contents, ValidTree};
+use crate::access::{Access, Stream};
 
 /// An image without its data.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub enum WriteError {
     Dirents(u64),
     /// Too many preopened directories, by count.
     Preopens(u64),
+    /// Too many directories of the host, by count.
+    HostPreopens(u64),
     /// Too many bytes of names and link targets.
     Names(u64),
     /// Too many bytes of tables.
@@ -56,6 +60,7 @@ impl fmt::Display for WriteError {
         let (what, count) = match self {
             WriteError::Dirents(count) => ("directory entries", count),
             WriteError::Preopens(count) => ("preopened directories", count),
+            WriteError::HostPreopens(count) => ("directories of the host", count),
             WriteError::Names(count) => ("bytes of names", count),
             WriteError::Tables(count) => ("bytes of tables", count),
             WriteError::Data => {
@@ -159,10 +164,25 @@ pub fn write<S>(valid: &ValidTree<S>) -> Result<Written<'_, S>, WriteError> {
         };
         preopens.extend_from_slice(&preopen.encode());
     }
+    let mut host_preopens = Vec::new();
+    for directory in tree.host_directories() {
+        let preopen = HostPreopenRecord {
+            name: append(&mut names, &directory.name),
+            host: append(&mut names, &directory.host),
+            name_len: directory.name.len() as u16,
+            host_len: directory.host.len() as u16,
+            flags: if directory.read_only {
+                HOST_READ_ONLY
+            } else {
+                0
+            },
+        };
+        host_preopens.extend_from_slice(&preopen.encode());
+    }
 
     let mut tables = Vec::with_capacity(superblock.tables_len as usize);
     tables.extend_from_slice(&superblock.encode());
-    for table in [inodes, dirents, preopens, names] {
+    for table in [inodes, dirents, preopens, host_preopens, names] {
         tables.extend_from_slice(&table);
     }
     debug_assert!(tables.len() as u64 <= len && len - (tables.len() as u64) < LARGE_ALIGN);
@@ -191,11 +211,22 @@ fn count<S>(valid: &ValidTree<S>) -> Result<Superblock, WriteError> {
     for (name, _) in tree.preopens() {
         names += name.len() as u64;
     }
+    for directory in tree.host_directories() {
+        names += (directory.name.len() + directory.host.len()) as u64;
+    }
     let preopens = tree.preopens().len() as u64;
+    let host_preopens = tree.host_directories().len() as u64;
+    let Access { clock, sockets, .. } = *tree.access();
+    let [stdin, stdout, stderr] = valid.streams().map(|stream| match stream {
+        Stream::Host => STREAM_HOST,
+        Stream::Closed => STREAM_CLOSED,
+        Stream::Null => STREAM_NULL,
+        Stream::File(inode) => inode,
+    });
     Ok(Superblock {
         magic: u64::from_le_bytes(MAGIC),
         version: VERSION,
-        flags: 0,
+        flags: clock as u32 | if sockets { SOCKETS } else { 0 },
         tables_len: 0,
         // A tree has no more nodes than that.
         inodes: valid.nodes().len() as u32,
@@ -205,6 +236,11 @@ fn count<S>(valid: &ValidTree<S>) -> Result<Superblock, WriteError> {
         max_inodes: tree.limits().inodes,
         data_len: 0,
         max_bytes: tree.limits().bytes,
+        stdin,
+        stdout,
+        stderr,
+        host_preopens: u32::try_from(host_preopens)
+            .map_err(|_| WriteError::HostPreopens(host_preopens))?,
     })
 }
 
@@ -277,10 +313,10 @@ mod tests {
 
     #[test]
     fn the_tables_fill_64_bytes_exactly() {
-        // 56 + 32 + 12 + 1 for an empty root with its preopen, 32 + 12 + 1 a file.
+        // 72 + 32 + 12 + 1 for an empty root with its preopen, 32 + 12 + 1 a file.
         let written = valid(&[("a", 1)]);
         let tables = write(&written).unwrap().tables;
         assert_eq!(tables.len(), 192);
-        assert!(tables[146..].iter().all(|&byte| byte == 0));
+        assert!(tables[162..].iter().all(|&byte| byte == 0));
     }
 }
