@@ -2,6 +2,7 @@
 
 mod cmd;
 mod compare;
+mod cwd;
 mod dates;
 mod entry;
 mod find;
@@ -13,6 +14,7 @@ mod listing;
 mod mapdir;
 mod module;
 mod output;
+mod policy;
 mod progress;
 mod remains;
 mod report;

@@ -12,9 +12,11 @@ use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::{Glance, Tree, write};
 
 use super::pack::{Summary, emit, usage_error};
+use crate::cwd;
 use crate::find::{self, Found, Last};
 use crate::module::analyze::Module;
 use crate::module::packed::Packed;
+use crate::module::policy::Record;
 use crate::module::program::Program;
 use crate::module::recognise::recognise;
 use crate::output::{self, Output};
@@ -117,8 +119,17 @@ impl Change {
             progress,
             warnings: Vec::new(),
         };
+        let cwd = Record::of_module(&wasm)?.and_then(|record| record.policy.cwd);
+        if cwd.is_some() {
+            cwd::close(&mut edited.tree)?;
+        }
         edit(&mut edited)?;
-        let Edit { tree, warnings, .. } = edited;
+        let Edit {
+            mut tree, warnings, ..
+        } = edited;
+        if let Some(cwd) = &cwd {
+            cwd::open(&mut tree, cwd)?;
+        }
 
         let mut original = Vec::new();
         // What was compressed stays so.

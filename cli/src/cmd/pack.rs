@@ -11,13 +11,16 @@ use monaka_vfs_core::image::{Image, Kind, Written, write};
 
 use super::recipe::Recipe;
 use super::spec;
+use crate::cwd;
 use crate::module::analyze::Module;
 use crate::module::merge::{Layout, MergeRecord, Merged};
 use crate::module::mount::Mounted;
 use crate::module::packed::Packed;
+use crate::module::policy;
 use crate::module::program::{Program, Route};
 use crate::module::refusal::Refusal;
 use crate::output::{self, Output};
+use crate::policy::Control;
 use crate::progress::{Bar, Progress};
 use crate::report::{self, Hinted};
 use crate::scan::Source;
@@ -72,6 +75,8 @@ pub(crate) struct Opts {
     /// Where the file system lives when it is merged in; `single` if not said
     #[arg(long, value_enum)]
     memory: Option<Layout>,
+    #[command(flatten)]
+    control: Control,
     /// Where the packed module goes; `-` is stdout (the default if the program
     /// comes from stdin)
     #[arg(short, long, value_name = "OUT.WASM")]
@@ -109,26 +114,45 @@ impl Opts {
                 _ => {}
             }
         }
-        let old = packed
+        let mut old = packed
             .as_ref()
             .map(|packed| packed.tree(|start, _| Source::Packed { start }))
             .transpose()?;
-        let tree = recipe.tree(old, &mut warnings)?;
+        let said = policy::Record::of_module(&wasm)?.unwrap_or_default().policy;
+        if let (Some(tree), Some(_)) = (&mut old, &said.cwd) {
+            cwd::close(tree)?;
+        }
+        let mut tree = recipe.tree(old, &mut warnings)?;
+        let policy = self.control.over(said);
+        if let Some(cwd) = &policy.cwd {
+            cwd::open(&mut tree, cwd)?;
+        }
+        let access = self.control.access(tree.access().clone(), &policy);
+        tree.set_access(access);
         let compressed = recipe.compresses(&tree);
         // A packed module is packed anew, as the program that it was.
         let original;
+        let policed;
         let program = match &packed {
-            None => self.program(&wasm, &module, compressed)?,
-            Some(packed) => match packed.merged {
-                Some(merged) => {
-                    self.check_merged(packed, &merged)?;
-                    Program::Merged(Merged::reopen(packed, merged, compressed)?)
-                }
-                None => {
-                    original = packed.original(&module)?;
-                    self.program(&original, &Module::parse(&original)?, compressed)?
-                }
-            },
+            Some(packed) if let Some(merged) = packed.merged => {
+                self.check_merged(packed, &merged)?;
+                let mut merged = Merged::reopen(packed, merged, compressed)?;
+                merged.police(&module, &policy)?;
+                Program::Merged(merged)
+            }
+            _ => {
+                let free = match &packed {
+                    None => &wasm[..],
+                    Some(packed) => {
+                        original = packed.original(&module)?;
+                        &original
+                    }
+                };
+                let notes;
+                (policed, notes) = policy::police(free, &policy)?;
+                warnings.extend(notes);
+                self.program(&policed, &Module::parse(&policed)?, compressed)?
+            }
         };
         if recipe.dry_run {
             return recipe.show(tree, &warnings);

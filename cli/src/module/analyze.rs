@@ -320,6 +320,14 @@ impl<'a> Module<'a> {
         self.bodies.get(at as usize)
     }
 
+    /// A type that is a function's of this signature and nothing more.
+    pub(crate) fn type_like(&self, ty: &FuncType) -> Option<u32> {
+        let mut types = (0..).zip(&self.types);
+        let found = types
+            .find(|(index, known)| known.as_ref() == Some(ty) && !self.related.contains(index));
+        found.map(|(index, _)| index)
+    }
+
     /// How many types there are.
     pub(crate) fn type_count(&self) -> u32 {
         self.types.len() as u32
@@ -616,7 +624,8 @@ fn refused_instruction(op: &Operator<'_>) -> Option<&'static str> {
     })
 }
 
-fn func_type(function: &witx::Function) -> FuncType {
+/// The signature of one of WASI's functions.
+pub(crate) fn func_type(function: &witx::Function) -> FuncType {
     let params = function.params.iter().map(|param| match param {
         witx::Param::I32 => ValType::I32,
         witx::Param::I64 => ValType::I64,

@@ -17,6 +17,7 @@ use super::code::Virtual;
 use super::finish;
 use super::lower::{self, Import, Place, Targets};
 use super::merge::{Layout, MergeRecord, PAGE, PAGES_MAX};
+use super::policy;
 use super::refusal::Refusal;
 use super::section::{Section, encoded, find, id, leb_width, write_leb};
 use super::splice::{Moved, Remap};
@@ -48,11 +49,13 @@ enum Keep {
 }
 
 impl<'m, 'b> Graft<'m, 'b> {
-    /// Decides it. Nothing of the program is looked at but its imports and counts.
+    /// Decides it. Nothing of the program is looked at but its imports, counts and `shims`,
+    /// which answer the file system in the host's place, too.
     pub(crate) fn plan(
         module: &Module<'_>,
         blob: &'m Blob<'b>,
         record: &MergeRecord,
+        shims: &policy::Record,
         allow_host_dirs: bool,
     ) -> Result<Graft<'m, 'b>> {
         // Who goes to which of the blob's exports.
@@ -97,6 +100,7 @@ impl<'m, 'b> Graft<'m, 'b> {
         }
         let mut added = Vec::new();
         let mut missing = Vec::new();
+        let mut shimmed = Vec::new();
         for (function, import) in (0..).zip(&imports) {
             let Import::Host(name) = *import else {
                 continue;
@@ -109,6 +113,8 @@ impl<'m, 'b> Graft<'m, 'b> {
                 || witx::HOOKS.iter().all(|hook| hook.name != name);
             if !allowed {
                 missing.push(function);
+            } else if let Some(shim) = shims.function(name, module, 0)? {
+                shimmed.push((function, shim));
             } else if let Some(index) = hosts.get(name) {
                 functions.insert(function, *index);
             } else {
@@ -122,6 +128,9 @@ impl<'m, 'b> Graft<'m, 'b> {
         });
         for _ in module.imported_functions..module.function_count() {
             defined.push(Some(take()));
+        }
+        for (function, shim) in shimmed {
+            functions.extend(defined[shim as usize].map(|index| (function, index)));
         }
         let bodies = reached
             .iter()
@@ -395,7 +404,7 @@ fn counted(data: &[u8]) -> (u64, &[u8]) {
 }
 
 /// A section with more entries in front of and behind its own.
-pub(super) fn appended<'a>(
+pub(crate) fn appended<'a>(
     section: &Section<'_>,
     before: (u64, &[u8]),
     behind: (u64, &[u8]),
@@ -410,7 +419,7 @@ pub(super) fn appended<'a>(
 }
 
 /// The sections with an empty one in place of each that is needed and not there.
-pub(super) fn complete<'a>(mut sections: Vec<Section<'a>>, needed: &[u8]) -> Vec<Section<'a>> {
+pub(crate) fn complete<'a>(mut sections: Vec<Section<'a>>, needed: &[u8]) -> Vec<Section<'a>> {
     for &needed in needed {
         if find(&sections, needed).is_some() {
             continue;
@@ -440,7 +449,7 @@ impl Module<'_> {
 }
 
 /// Whether an import is of a WASI of any age.
-fn is_wasi(import: &wasmparser::Import<'_>) -> bool {
+pub(crate) fn is_wasi(import: &wasmparser::Import<'_>) -> bool {
     import.module == witx::MODULE || UNSTABLE_MODULES.contains(&import.module)
 }
 

@@ -39,6 +39,7 @@ use super::finish::{self, MAX_SEGMENTS, Segment};
 use super::graft::Graft;
 use super::mount::{Mount, MountError, Mounted};
 use super::packed::{self, ImageRecord, Packed, init_of};
+use super::policy::{self, Policy};
 use super::refusal::Refusal;
 use super::section::{Section, debug_assert_valid, encoded, find, id, join, split, write_leb};
 
@@ -173,7 +174,8 @@ impl<'a> Merged<'a> {
             functions: module.function_count() - module.imported_functions,
             blob: variant.digest(),
         };
-        let graft = Graft::plan(module, &blob, &record, allow_host_dirs)?;
+        let shims = policy::Record::of_module(wasm)?.unwrap_or_default();
+        let graft = Graft::plan(module, &blob, &record, &shims, allow_host_dirs)?;
         let (sections, notes) = graft.sections(split(wasm)?)?;
         if cfg!(any(test, debug_assertions)) {
             debug_assert_valid(&join(&sections), "the merged module");
@@ -225,6 +227,29 @@ impl<'a> Merged<'a> {
             flags: packed.record.flags,
             notes: Vec::new(),
         })
+    }
+
+    /// Puts the program under another policy than it is under. `module` is the packed one.
+    pub(crate) fn police(&mut self, module: &Module<'_>, policy: &Policy) -> Result<()> {
+        let old = policy::Record::of(&self.sections)?.unwrap_or_default();
+        if old.policy == *policy {
+            return Ok(());
+        }
+        let first = u32::from(self.record.layout == Layout::Single);
+        let sections = std::mem::take(&mut self.sections);
+        let restored = policy::restore(sections, module, &old, first)?;
+        let free = join(&restored.sections);
+        let own = self.record.functions.checked_sub(restored.shims);
+        let own =
+            own.ok_or_else(|| Refusal::DamagedPack(format!("{SECTION}: too few functions")))?;
+        let module = Module::parse(&free)?;
+        let place = (first, own);
+        let enforced = policy::enforce(restored.sections, &module, policy, place, old.global)?;
+        self.record.functions = own + enforced.shims;
+        self.sections = enforced.sections;
+        self.notes.extend(restored.notes);
+        self.notes.extend(enforced.notes);
+        Ok(())
     }
 
     /// Runs the blob to mount the image.
@@ -350,16 +375,19 @@ impl<'a> Merged<'a> {
             }
         }
         let reader = GlobalSectionReader::new(section.reader())?;
-        let ours = (reader.count() as usize).checked_sub(values.len());
+        // Behind ours may be that of a policy that came later.
+        let shims = policy::Record::of(&self.sections)?.unwrap_or_default();
+        let behind = shims
+            .global
+            .is_some_and(|global| global > self.record.globals);
+        let ours = (reader.count() as usize).checked_sub(values.len() + usize::from(behind));
         let ours = ours.ok_or_else(|| Refusal::DamagedPack("globals are missing".into()))?;
         let mut globals = wasm_encoder::GlobalSection::new();
         for (index, global) in reader.into_iter().enumerate() {
             let global = global?;
             let ty = RoundtripReencoder.global_type(global.ty)?;
-            let init = match index.checked_sub(ours) {
-                Some(at) => values[at].clone(),
-                None => init_of(&global),
-            };
+            let value = index.checked_sub(ours).and_then(|at| values.get(at));
+            let init = value.cloned().unwrap_or_else(|| init_of(&global));
             globals.global(ty, &ConstExpr::raw(init));
         }
         Ok(encoded(id::GLOBAL, &globals))

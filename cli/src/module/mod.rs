@@ -26,6 +26,7 @@ pub(crate) mod mount;
 mod origin;
 pub(crate) mod packed;
 pub(crate) mod parts;
+pub(crate) mod policy;
 pub(crate) mod program;
 pub(crate) mod reason;
 pub(crate) mod recognise;

@@ -77,6 +77,10 @@ pub(crate) enum Refusal {
     LinkedWithoutDecoder,
     /// Files shall be compressed, and the file system merged in cannot read such.
     MergedWithoutDecoder,
+    /// Its policy is written in another version.
+    OtherPolicy(u32),
+    /// More bytes of variables and arguments than can be baked in.
+    BakedTooLong(usize),
     /// Its packing records are damaged.
     DamagedPack(String),
     /// Host directories are asked for, but an earlier pack removed the imports.
@@ -152,7 +156,7 @@ impl Refusal {
             Refusal::DataSegments(_) => {
                 "link with fewer data segments, or run `wasm-opt` over it before packing".into()
             }
-            Refusal::OtherPack { .. } | Refusal::OtherBlob => {
+            Refusal::OtherPack { .. } | Refusal::OtherBlob | Refusal::OtherPolicy(_) => {
                 "pack the original module again with this monaka, with all its directories".into()
             }
             Refusal::LinkedWithoutDecoder => {
@@ -165,6 +169,9 @@ impl Refusal {
                 "pack the original module again with --compress, with all its directories; or \
                  leave out `--compress`"
                     .into()
+            }
+            Refusal::BakedTooLong(_) => {
+                "pack long texts as files, with --file GUEST=TEXT or --mapdir".into()
             }
             Refusal::DamagedPack(_) => "pack the original module again".into(),
             Refusal::HostDirsGone => {
@@ -272,6 +279,15 @@ impl fmt::Display for Refusal {
             Refusal::MergedWithoutDecoder => f.write_str(
                 "it was packed without --compress, so the file system in it does not read \
                  compressed files",
+            ),
+            Refusal::OtherPolicy(version) => write!(
+                f,
+                "its policy is written in version {version}, which this monaka does not read"
+            ),
+            Refusal::BakedTooLong(bytes) => write!(
+                f,
+                "variables and arguments of {bytes} bytes are to be baked in; a function has \
+                 room for 1 MiB"
             ),
             Refusal::DamagedPack(what) => {
                 write!(f, "what an earlier pack recorded in it is damaged: {what}")

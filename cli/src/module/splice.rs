@@ -280,7 +280,8 @@ impl Remap {
         (kept, notes)
     }
 
-    fn imports<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
+    /// An import section without the functions that are removed; `None` if nothing is left.
+    pub(crate) fn imports<'a>(&mut self, section: &Section<'_>) -> Result<Option<Section<'a>>> {
         let mut imports = wasm_encoder::ImportSection::new();
         let mut function = 0;
         for import in ImportSectionReader::new(section.reader())?.into_imports() {

@@ -32,11 +32,13 @@ use monaka_vfs_core::image::{
 use monaka_vfs_core::memfs::Memfs;
 use monaka_vfs_core::rights::Filetype;
 
+use crate::cwd;
 use crate::frames::Frames;
 use crate::host::{Host, Ran};
 use crate::module::analyze::Module;
 use crate::module::exposed::Exposed;
 use crate::module::packed::Packed;
+use crate::module::policy::{Policy, Record};
 use crate::module::refusal::Refusal;
 use crate::output;
 use crate::progress::Progress;
@@ -86,9 +88,11 @@ impl Finished {
         let memory = &self.exposed.memory;
         let memory = self.ran.memory(memory, self.exposed.base.as_deref())?;
         let survey = Survey::new(self.exposed.blob, memory, *self.clock.end());
+        let policy = Record::of_module(packed.wasm)?.unwrap_or_default().policy;
         Ok(Remains {
             image: Image::open(packed.tables())?,
             packed,
+            policy,
             survey: RefCell::new(survey.map_err(unreadable)?),
             clock: self.clock,
         })
@@ -105,6 +109,8 @@ fn now() -> u64 {
 pub(crate) struct Remains<'p> {
     packed: &'p Packed<'p>,
     image: Image<'p>,
+    /// What the program was under while it ran.
+    policy: Policy,
     survey: RefCell<Survey>,
     clock: RangeInclusive<u64>,
 }
@@ -140,6 +146,15 @@ impl Remains<'_> {
         walk.run().map_err(unreadable)?;
         let mut tree = walk.tree;
         tree.set_limits(self.image.limits());
+        if let Some(cwd) = &self.policy.cwd {
+            if let Err(error) = cwd::open(&mut tree, cwd) {
+                warnings.push(format!(
+                    "the program has removed its current directory: {error}"
+                ));
+                cwd::close(&mut tree)?;
+            }
+            return Ok(tree);
+        }
         for preopen in self.image.preopens() {
             match tree.lookup(preopen.name) {
                 Some(node) if tree.is_directory(node) => tree.add_preopen(preopen.name, node)?,
@@ -326,7 +341,10 @@ impl Walk<'_, '_> {
     /// Whether its times prove that a packed file is as it was: whatever changes
     /// one sets its time of change to what the clock shows.
     fn is_untouched(&self, stat: &Stat, packed: u64) -> bool {
-        (stat.mtim, stat.ctim) == (packed, packed) && !self.remains.clock.contains(&packed)
+        let remains = self.remains;
+        remains.policy.has_true_times()
+            && (stat.mtim, stat.ctim) == (packed, packed)
+            && !remains.clock.contains(&packed)
     }
 
     /// Whether a packed file of the same length contains what it did.

@@ -1,0 +1,55 @@
+//! The directory where relative paths begin, which Preview 1 does not know.
+//!
+//! A program knows the directories that it finds open, by their names and in their order:
+//!
+//! - wasi-libc, and Rust with it, strips leading `/` and `./` off names and paths, and
+//!   takes the longest name that a path begins with, of equal ones the last. So a relative
+//!   path is for it one from `/`, and `.` has to come behind `/`; absolute ones are found
+//!   by the name of the directory in `/` that they begin with.
+//! - Zig without libc and AssemblyScript take descriptor 3 for the current directory.
+//! - Go joins a relative path to PWD and looks for absolute names.
+
+use anyhow::Result;
+use monaka_vfs_core::image::{Escaped, NodeId, Tree};
+
+use crate::report::Hinted;
+
+/// The name that stands for the current directory.
+const NAME: &[u8] = b".";
+
+/// Has the program find `directory` open as its current one, with `/` and all directories in
+/// it, and nothing else.
+pub(crate) fn open<S>(tree: &mut Tree<S>, directory: &[u8]) -> Result<()> {
+    let node = tree
+        .lookup(directory)
+        .filter(|node| tree.is_directory(*node));
+    let node = node.ok_or_else(|| {
+        let message = format!(
+            "--cwd {} is no directory of what is packed",
+            Escaped(directory)
+        );
+        Hinted::new(
+            message,
+            "map a directory there (--mapdir), or name one that is packed",
+        )
+    })?;
+    let top: Vec<(Vec<u8>, NodeId)> = tree
+        .children(NodeId::ROOT)
+        .filter(|(_, child)| tree.is_directory(*child))
+        .map(|(name, child)| ([b"/", name].concat(), child))
+        .collect();
+    tree.clear_preopens();
+    tree.add_preopen(NAME, node)?;
+    tree.add_preopen(b"/", NodeId::ROOT)?;
+    for (name, node) in top {
+        tree.add_preopen(&name, node)?;
+    }
+    tree.add_preopen(NAME, node)?;
+    Ok(())
+}
+
+/// Takes that back, as far as it is known: `/` alone is open.
+pub(crate) fn close<S>(tree: &mut Tree<S>) -> Result<()> {
+    tree.clear_preopens();
+    Ok(tree.add_preopen(b"/", NodeId::ROOT)?)
+}
