@@ -62,6 +62,12 @@ static void file(void) {
         printf("urandom: %s\n", strerror(errno));
 }
 
+static void text_of(const char *path) {
+    char text[32] = "";
+    FILE *stream = fopen(path, "r");
+    printf("%s: %s\n", path, stream && fgets(text, sizeof text, stream) ? text : strerror(errno));
+}
+
 /* What was added to the memory for a while is as new. */
 static void fresh(void) {
     size_t pages = __builtin_wasm_memory_size(0);
@@ -98,7 +104,11 @@ int main(int argc, char **argv) {
             outside();
         else if (!strcmp(what, "fresh"))
             fresh();
-        else if (!strcmp(what, "exit"))
+        else if (!strcmp(what, "cwd")) {
+            const char *const paths[] = {"here", "./here", "/etc/conf", "/work/here"};
+            for (size_t p = 0; p < sizeof paths / sizeof *paths; p++)
+                text_of(paths[p]);
+        } else if (!strcmp(what, "exit"))
             exit(3);
         else if (!strcmp(what, "raise"))
             printf("raise: %d\n", raise_signal(17));

@@ -17,6 +17,7 @@ use crate::module::packed::Packed;
 use crate::module::parts::{Parts, memories};
 use crate::module::reason::reason;
 use crate::module::refusal::Refusal;
+use crate::policy::Table;
 use crate::{json, output, report};
 
 /// Says what was packed into a module, without running it.
@@ -250,6 +251,8 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
          sha256      {digest}\n\
          format      {format}, ABI {abi}\n\
          host dirs   {host_dirs}\n\
+         policy\n\
+         {policy}\
          imports     {imports} (`--imports` lists them)\n\
          {reasons}\
          module      {size}: {parts}\n\
@@ -271,6 +274,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
         digest = digest(packed),
         format = record.format,
         abi = record.abi,
+        policy = Table::of(packed)?.text(),
         imports = module.imports.len(),
         reasons = reasons(packed, module),
         size = report::bytes(packed.wasm.len() as u64),
@@ -335,6 +339,7 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
         ("tables_bytes", record.tables_len.to_string()),
         ("data_bytes", record.data_len.to_string()),
         ("sha256", json::string(&digest(packed))),
+        ("policy", Table::of(packed)?.json()),
         ("host_dirs", record.host_dirs().to_string()),
         ("module_bytes", packed.wasm.len().to_string()),
         ("parts", serde_json::to_string(&Parts::of(packed)?)?),

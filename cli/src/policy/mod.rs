@@ -1,5 +1,7 @@
 //! What a program may ask of its host, as the command line says it.
 
+mod table;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
@@ -8,6 +10,8 @@ use monaka_vfs_core::access::{self, Access, Stream};
 
 use crate::mapdir::guest_path;
 use crate::module::policy::{Clock, HostEnv, Policy, Random, Switch};
+
+pub(crate) use self::table::Table;
 
 /// A text of any bytes; an optional `Vec` would be a list to clap.
 type Bytes = Vec<u8>;
