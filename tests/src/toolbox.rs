@@ -83,6 +83,8 @@ pub enum Linked {
     Last,
     /// Before the program's sources.
     First,
+    /// Behind them, and it is the one that reads compressed files.
+    Zstd,
 }
 
 /// A C or C++ program of this repository.
@@ -136,7 +138,7 @@ impl Program {
             let mut command = tool("build-example");
             command.args([name, libc.name(), opt.flag()]).arg(out);
             if linked != Linked::Not {
-                command.arg(library());
+                command.arg(library(linked));
             }
             return command;
         }
@@ -160,8 +162,8 @@ impl Program {
         }
         match linked {
             Linked::Not => command.arg(source),
-            Linked::Last => command.arg(source).arg(library()),
-            Linked::First => command.arg(library()).arg(source),
+            Linked::Last | Linked::Zstd => command.arg(source).arg(library(linked)),
+            Linked::First => command.arg(library(linked)).arg(source),
         };
         if let Program::Using(_, library) = self {
             let mut build = tool("build-c-subject");
@@ -204,7 +206,7 @@ impl Program {
             inputs.push(root().join(input));
         }
         if linked != Linked::Not {
-            inputs.push(library().to_path_buf());
+            inputs.push(library(linked).to_path_buf());
         }
         for input in inputs {
             let bytes = fs::read(&input).unwrap_or_else(|e| {
@@ -386,18 +388,19 @@ pub fn kept() -> &'static Path {
     })
 }
 
-/// The library that belongs to the command under test; where that is
-/// [wanted](compressed::wanted) the one that reads compressed files.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let library = kept().join(format!("libmonaka_vfs-{}.a", std::process::id()));
-        let (zstd, name) = match compressed::wanted() {
-            true => (&["--zstd"][..], "libmonaka_vfs_zstd.a"),
-            false => (&[][..], "libmonaka_vfs.a"),
+/// The library that belongs to the command under test; where that is said, or
+/// [wanted](compressed::wanted), the one that reads compressed files.
+fn library(linked: Linked) -> &'static Path {
+    static LIBRARIES: [OnceLock<PathBuf>; 2] = [const { OnceLock::new() }; 2];
+    let zstd = linked == Linked::Zstd || compressed::wanted();
+    LIBRARIES[usize::from(zstd)].get_or_init(|| {
+        let (flags, name) = match zstd {
+            true => (&["--zstd"][..], "libmonaka_vfs_zstd"),
+            false => (&[][..], "libmonaka_vfs"),
         };
-        let settled = kept().join(name);
-        let mut command = monaka([&["lib"][..], zstd, &["-o"]].concat());
+        let library = kept().join(format!("{name}-{}.a", std::process::id()));
+        let settled = kept().join(format!("{name}.a"));
+        let mut command = monaka([&["lib"][..], flags, &["-o"]].concat());
         finish(command.arg(&library), "").expect_success();
         fs::rename(&library, &settled).expect("rename the library");
         settled

@@ -20,14 +20,20 @@ use tempfile::TempDir;
 
 const LEAVE: Program = Program::Test("leave.c");
 
+const COMPRESS: &str = "--compress";
+
 /// Packs a directory as `/` by each route and in each layout, and has `each` do
 /// something with the packed module in a directory of its own.
 fn each_route(program: Program, packed: &Path, flags: &[&str], each: impl Fn(&Place)) {
     if !Libc::Old.is_here() {
         return;
     }
+    let library = match flags.contains(&COMPRESS) {
+        true => Linked::Zstd,
+        false => Linked::Last,
+    };
     for (linked, more) in [
-        (Linked::Last, &["--route", "linked"][..]),
+        (library, &["--route", "linked"][..]),
         (Linked::Not, &["--memory", "single"]),
         (Linked::Not, &["--memory", "multi"]),
     ] {
@@ -229,6 +235,87 @@ fn a_commit_is_a_pack_of_what_is_left() {
         place.expect_equal("after.wasm", "afresh.wasm");
         place.ok("commit after.wasm -q -o again.wasm");
         place.expect_equal("after.wasm", "again.wasm");
+    });
+}
+
+/// How many files of a module are compressed.
+fn compressed_files(place: &Place, module: &str) -> usize {
+    let listed = place.ok(&format!("ls --json -R {module}"));
+    listed.matches("\"stored\":").count()
+}
+
+#[test]
+fn what_is_new_is_compressed_where_files_are() {
+    let sample = sample();
+    each_route(LEAVE, sample.path(), &[COMPRESS], |place| {
+        assert_eq!(compressed_files(place, "app.wasm"), 1);
+        let changes = format!("{CHANGES} big new/big 3");
+        place.ok(&format!("commit app.wasm -o after.wasm -- {changes}"));
+        assert_eq!(compressed_files(place, "after.wasm"), 2);
+        place.ok("run after.wasm --save-to saved");
+        place.pack(&place.path("saved"), "afresh.wasm");
+        place.expect_equal("after.wasm", "afresh.wasm");
+        place.ok("commit after.wasm -q -o again.wasm");
+        place.expect_equal("after.wasm", "again.wasm");
+        // Not if that is said; what nobody has changed stays as it is.
+        place.ok("commit app.wasm --compress=false -o plain.wasm -- big new 3");
+        assert_eq!(compressed_files(place, "plain.wasm"), 1);
+        place.ok("verify plain.wasm");
+        place.ok("run plain.wasm --save-to plain");
+        let lines = listed(&place.path("plain"));
+        assert!(lines.contains("/new 3145728 1 "), "{lines}");
+        // And all of it if that is said.
+        place.ok("commit plain.wasm --compress -o small.wasm");
+        assert_eq!(compressed_files(place, "small.wasm"), 2);
+        place.ok("diff small.wasm plain.wasm");
+    });
+}
+
+#[test]
+fn a_commit_compresses_only_what_a_decoder_reads() {
+    let sample = sample();
+    each_route(LEAVE, sample.path(), &[], |place| {
+        let outcome = place.monaka("commit app.wasm --compress -o small.wasm");
+        assert_eq!(outcome.code, Some(1));
+        let why = "does not read compressed files";
+        assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("\n  hint: "), "{}", outcome.stderr);
+        assert!(!place.path("small.wasm").exists());
+    });
+}
+
+#[test]
+fn compressed_files_are_added_by_each_route() {
+    let (sample, more) = (sample(), TempDir::new().expect("create a directory"));
+    fs::write(more.path().join("file"), "added ".repeat(100_000)).expect("write");
+    each_route(LEAVE, sample.path(), &[COMPRESS], |place| {
+        let mapping = mapped("/more", more.path());
+        let mapping = mapping.to_str().expect("a path of ours");
+        place.ok(&format!("add app.wasm --mapdir {mapping} -o plain.wasm"));
+        assert_eq!(compressed_files(place, "plain.wasm"), 1);
+        place.ok(&format!(
+            "add app.wasm --mapdir {mapping} --compress -o added.wasm"
+        ));
+        assert_eq!(compressed_files(place, "added.wasm"), 2);
+        place.ok(&format!(
+            "pack app.wasm --mapdir {mapping} --compress -o afresh.wasm"
+        ));
+        // The same but for --route and --memory, which it keeps.
+        place.expect_equal("added.wasm", "afresh.wasm");
+        place.ok("verify added.wasm");
+        place.ok("rm added.wasm -r /more -o removed.wasm");
+        place.expect_equal("removed.wasm", "app.wasm");
+        // A program reads what was added, and changes it.
+        place.ok("commit added.wasm -o longer.wasm -- append more/file end");
+        place.ok("extract longer.wasm /more/file -o out -q");
+        let bytes = place.bytes("out/more/file");
+        assert!(
+            bytes
+                == ["added ".repeat(100_000).as_str(), "end"]
+                    .concat()
+                    .as_bytes()
+        );
+        assert_eq!(compressed_files(place, "longer.wasm"), 2);
     });
 }
 
