@@ -99,6 +99,11 @@ impl Stored {
         &self.input[self.data.clone()]
     }
 
+    /// Where in the file that is.
+    pub(crate) fn data_range(&self) -> Range<usize> {
+        self.data.clone()
+    }
+
     /// What `pack` has recorded of a module's image.
     pub(crate) fn record(&self) -> Option<&ImageRecord> {
         self.record.as_ref()

@@ -2,30 +2,25 @@
 //!
 //! Contents stay in that file, compressed if they are; nothing in it is run.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
-use monaka_vfs_core::image::format::MAGIC;
-use monaka_vfs_core::image::{Image, tables_len};
+use anyhow::Result;
 
 use super::Source;
 use super::archive::Reading;
 use super::part::Part;
 use super::staged::Staged;
-use crate::module::analyze::Module;
-use crate::module::packed::Packed;
+use crate::stored::Stored;
 
 /// Answers the tree of the image at `path`.
 pub(super) fn read(path: &Path, reading: &Reading<'_>) -> Result<Staged> {
-    let cannot = || format!("cannot read {}", reading.archive);
-    let part = Part::open(path)?;
-    let bytes = fs::read(path).with_context(cannot)?;
-    let (start, tables) = tables(&bytes, reading).with_context(cannot)?;
-    let image = Image::open(tables).map_err(|error| reading.no_archive(KIND, error))?;
-    let data = part.part((start + tables.len()) as u64, image.data_len());
+    let file = Part::open(path)?;
+    let damaged = |error: anyhow::Error| reading.no_archive(KIND, error.root_cause());
+    let stored = Stored::open(path).map_err(damaged)?;
+    let data = stored.data_range();
+    let data = file.part(data.start as u64, data.len() as u64);
     let data = data.ok_or_else(|| reading.no_archive(KIND, "its contents are cut off"))?;
-    let tree = image.to_tree(|start, len| {
+    let tree = stored.image().map_err(damaged)?.to_tree(|start, len| {
         let contents = data.part(start, len);
         Source::Part(contents.expect("an image's extents lie in its data area"))
     });
@@ -33,18 +28,3 @@ pub(super) fn read(path: &Path, reading: &Reading<'_>) -> Result<Staged> {
 }
 
 const KIND: &str = "packed module or image";
-
-/// Where the tables begin, and their bytes.
-fn tables<'b>(bytes: &'b [u8], reading: &Reading<'_>) -> Result<(usize, &'b [u8])> {
-    if bytes.starts_with(&MAGIC) {
-        let len = tables_len(bytes).map_err(|error| reading.no_archive(KIND, error))?;
-        let tables = bytes.get(..len as usize);
-        let tables = tables.ok_or_else(|| reading.no_archive(KIND, "its tables are cut off"))?;
-        return Ok((0, tables));
-    }
-    let module = Module::parse(bytes)?;
-    let packed = Packed::open(bytes, &module)?;
-    let packed = packed.ok_or_else(|| reading.no_archive(KIND, "nothing is packed into it"))?;
-    let start = packed.image.as_ptr().addr() - bytes.as_ptr().addr();
-    Ok((start, packed.tables()))
-}
