@@ -116,6 +116,17 @@ fn describe(patient: &Patient, line: &mut impl FnMut(&str, &str)) {
     if let Some(outcome) = &patient.outcome {
         line("route", &outcome.way);
         line(
+            "compress",
+            match (outcome.compress, outcome.route) {
+                (true, _) => "yes, it reads compressed files",
+                (false, "linked") => {
+                    "no, its library has no decoder: relink it with that of `monaka lib --zstd`, \
+                     or pack the original with --route rewrite"
+                }
+                (false, _) => "no, it was packed without --compress: pack the original again",
+            },
+        );
+        line(
             "room",
             &format!(
                 "{} for what is packed and written",

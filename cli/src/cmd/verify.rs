@@ -15,6 +15,7 @@ use crate::module::analyze::Module;
 use crate::module::merge::Merged;
 use crate::module::packed::{ImageRecord, Packed};
 use crate::module::refusal::Refusal;
+use crate::module::state;
 use crate::output;
 use crate::progress::Progress;
 use crate::report::{self, Hinted};
@@ -23,13 +24,16 @@ use crate::shown::{Shown, hex};
 use crate::stored::{DAMAGED, Stored};
 use crate::walk::{Step, walk};
 
-/// Checks a packed module or an image file, without running anything.
+/// Checks a packed module or an image file, without running the program.
 ///
-/// The image's tables are checked as a whole and every compressed file is
-/// decoded. In a module, tables and contents must have the SHA-256 that `pack` has
-/// recorded, the module must be valid, and what `pack` needs to change it must be
-/// there. An image file has no hash: its tables and padding must be as monaka
-/// writes them.
+/// `image`: the tables are checked as a whole. `files`: every compressed file is
+/// decoded. In a module, `sha256`: tables and contents must have the hash that
+/// `pack` has recorded; `module`: it must be valid, and what `pack` needs to change
+/// it must be there; `state`: memories and globals must begin as mounting the image
+/// anew makes them, for which nothing runs but the file system (in a linked program
+/// also its allocator). In an image file, which has no hash, `layout`: tables and
+/// padding must be as monaka writes them. What the program itself does, and whether
+/// someone else has packed it, no check can say.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -99,7 +103,10 @@ impl Opts {
                 Some(record) => {
                     let sha256 = digest(&stored, record, progress);
                     check(&mut checks, "sha256", sha256);
-                    check(&mut checks, "module", module(stored.file()));
+                    // What is not valid is not looked into further.
+                    if check(&mut checks, "module", module(stored.file())) {
+                        check(&mut checks, "state", state(stored.file()));
+                    }
                 }
                 None => {
                     check(&mut checks, "layout", layout(&stored));
@@ -277,6 +284,19 @@ fn module(wasm: &[u8]) -> Result<String> {
             Refusal::OtherBlob => Ok("valid, rewritten by another monaka than this, which \
                                       cannot change it"
                 .into()),
+            refusal => Err(refusal.into()),
+        },
+    }
+}
+
+/// Whether the module begins as its image makes it.
+fn state(wasm: &[u8]) -> Result<String> {
+    let module = Module::parse(wasm)?;
+    let packed = Packed::expect(wasm, &module)?;
+    match state::check(&packed, &module) {
+        Ok(found) => Ok(found),
+        Err(error) => match error.downcast::<Refusal>()? {
+            Refusal::OtherBlob => Ok("not compared: another monaka than this has packed it".into()),
             refusal => Err(refusal.into()),
         },
     }

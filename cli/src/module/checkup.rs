@@ -73,6 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) route: &'static str,
     /// The route and why it was taken.
     pub(crate) way: String,
+    /// Whether it takes compressed files.
+    pub(crate) compress: bool,
     /// How many bytes what is packed and written can take.
     pub(crate) room: u64,
     pub(crate) runs_on: String,
@@ -166,6 +168,8 @@ impl Outcome {
                 true => format!("{route}; it is packed already, and packing again adds to that"),
                 false => format!("{route}: {reason}"),
             },
+            // What is merged in anew has the decoder that is asked for.
+            compress: can_choose || program.decodes(),
             room,
             runs_on: features::runs_on(&features),
             runs_on_multi: can_choose.then(|| features::runs_on(&multi)),

@@ -35,7 +35,7 @@ pub(crate) const MAX_SEGMENTS: usize = 100_000;
 /// A packed module, ready to be written.
 pub(crate) struct Finished<'m> {
     /// The sections but for the image; the data section lacks its last segment.
-    sections: Vec<Section<'m>>,
+    pub(super) sections: Vec<Section<'m>>,
     /// The image's segment up to its first byte.
     header: Vec<u8>,
     undo: Undo,

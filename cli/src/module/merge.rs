@@ -144,6 +144,14 @@ pub(crate) struct Merged<'a> {
     pub(crate) notes: Vec<String>,
 }
 
+/// A merged program with its state, but for the image: the data section lacks its
+/// last segment.
+pub(super) struct Stated<'m> {
+    pub(super) sections: Vec<Section<'m>>,
+    record: ImageRecord,
+    merge: MergeRecord,
+}
+
 /// The most pages of a 32-bit memory.
 pub(crate) const PAGES_MAX: u64 = 65536;
 pub(crate) const PAGE: u64 = 65536;
@@ -252,6 +260,11 @@ impl<'a> Merged<'a> {
         Ok(())
     }
 
+    /// Whether the blob reads compressed files.
+    pub(crate) fn decodes(&self) -> bool {
+        self.blob == Variant::reading(true)
+    }
+
     /// Runs the blob to mount the image.
     pub(crate) fn mount<S>(&self, image: &Written<'_, S>) -> Result<Mounted> {
         let blob = Blob::open(self.blob)?;
@@ -278,6 +291,29 @@ impl<'a> Merged<'a> {
         image: &Written<'_, S>,
         copy: impl FnMut(&S, u64, &mut dyn Write) -> Result<()>,
     ) -> Result<()> {
+        let Stated {
+            sections,
+            mut record,
+            merge,
+        } = self.stated(mounted, image)?;
+        let mut header = Vec::new();
+        segment_header(
+            &mut header,
+            self.record.memory,
+            record.address,
+            record.len(),
+        );
+        record.digest = finish::write_module(out, &sections, &header, image, copy)?;
+        finish::write_section(out, &Section::custom(packed::SECTION, &record.encode()))?;
+        finish::write_section(out, &Section::custom(SECTION, &merge.encode()))
+    }
+
+    /// Puts the state into the program.
+    pub(super) fn stated<S>(
+        &self,
+        mounted: &Mounted,
+        image: &Written<'_, S>,
+    ) -> Result<Stated<'_>> {
         let snapshot = split(&mounted.wasm)?;
         let pages = memory_pages(&snapshot)?;
         let base = match self.record.layout {
@@ -293,7 +329,7 @@ impl<'a> Merged<'a> {
             }
             .into());
         }
-        let mut record = ImageRecord {
+        let record = ImageRecord {
             format: VERSION,
             abi: ABI,
             flags: self.flags,
@@ -320,16 +356,11 @@ impl<'a> Merged<'a> {
                 _ => section.borrowed(),
             });
         }
-        let mut header = Vec::new();
-        segment_header(
-            &mut header,
-            self.record.memory,
-            record.address,
-            record.len(),
-        );
-        record.digest = finish::write_module(out, &sections, &header, image, copy)?;
-        finish::write_section(out, &Section::custom(packed::SECTION, &record.encode()))?;
-        finish::write_section(out, &Section::custom(SECTION, &merge.encode()))
+        Ok(Stated {
+            sections,
+            record,
+            merge,
+        })
     }
 
     /// The memory section with room for the file system's `pages`.

@@ -33,6 +33,7 @@ pub(crate) mod recognise;
 pub(crate) mod refusal;
 pub(crate) mod section;
 pub(crate) mod splice;
+pub(crate) mod state;
 pub(crate) mod undo;
 mod unlink;
 

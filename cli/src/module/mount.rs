@@ -21,7 +21,9 @@ use monaka_vfs_core::image::ALIGN;
 use monaka_vfs_core::link::Request;
 use wasm_encoder::{ExportKind, ExportSection};
 use wasmparser::ValType;
-use wasmtime::{Config, Engine, Func, Instance, Memory, OptLevel, RegallocAlgorithm, Store, Val};
+use wasmtime::{
+    Config, Engine, Func, Instance, Memory, OptLevel, RegallocAlgorithm, Store, Trap, Val,
+};
 use wasmtime_wizer::{InstanceState, SnapshotVal, Wizer};
 
 use super::packed::first_segments;
@@ -44,7 +46,7 @@ pub(crate) enum MountError {
     /// The library's `reserve` answered an address that cannot be.
     Room(u32),
     /// The library trapped.
-    Trapped(wasmtime::Trap),
+    Trapped(Trap),
 }
 
 impl MountError {
@@ -57,6 +59,9 @@ impl MountError {
             MountError::TooLarge { .. } => "an image can take 2 GiB of a 32-bit memory: pack fewer files".into(),
             MountError::Called(_) => {
                 "an allocator that calls the host cannot be used at pack time: link with the libc's own malloc".into()
+            }
+            MountError::Trapped(Trap::OutOfFuel) => {
+                "the program's allocator does not come to an end: link with the libc's own malloc".into()
             }
             MountError::Trapped(_) => {
                 "if an optimiser (wasm-opt) ran over the module, pack first and optimise the result"
@@ -142,6 +147,11 @@ pub(crate) struct Mounted {
     pub(crate) changes: Vec<Vec<Run>>,
 }
 
+/// How many instructions library and allocator may take: many times what mounting a
+/// hundred thousand files does, but who looks at a stranger's module shall not wait
+/// forever.
+const FUEL: u64 = 20_000_000_000;
+
 const RESERVE: &str = "reserve";
 const MOUNT: &str = "mount";
 
@@ -156,6 +166,7 @@ impl Mount<'_> {
             .map_err(boxed)
             .context("the module cannot be compiled")?;
         let mut store = Store::new(&engine, ());
+        store.set_fuel(FUEL).map_err(boxed)?;
         let imports = module.imports().map(|import| {
             let name = format!("{}.{}", import.module(), import.name());
             let ty = import.ty();
@@ -278,6 +289,7 @@ fn engine() -> Result<Engine> {
         .cranelift_opt_level(OptLevel::None)
         .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
         .generate_address_map(false)
+        .consume_fuel(true)
         .memory_init_cow(false)
         .wasm_wide_arithmetic(true)
         .wasm_custom_page_sizes(true);
@@ -348,7 +360,7 @@ fn boxed(error: wasmtime::Error) -> anyhow::Error {
 
 /// An error of a call of the library.
 fn called(error: wasmtime::Error) -> anyhow::Error {
-    match error.downcast_ref::<wasmtime::Trap>() {
+    match error.downcast_ref::<Trap>() {
         Some(trap) => MountError::Trapped(*trap).into(),
         None => boxed(error),
     }

@@ -90,6 +90,14 @@ impl<'a> Program<'a> {
         Ok(Program::Merged(Merged::reopen(packed, record, compressed)?))
     }
 
+    /// Whether it reads compressed files.
+    pub(crate) fn decodes(&self) -> bool {
+        match self {
+            Program::Linked(linked) => linked.zstd,
+            Program::Merged(merged) => merged.decodes(),
+        }
+    }
+
     /// What the user should know, a line each.
     pub(crate) fn notes(&self) -> &[String] {
         match self {
@@ -104,6 +112,27 @@ impl<'a> Program<'a> {
             Program::Linked(linked) => linked.mount(image),
             Program::Merged(merged) => merged.mount(image),
         }
+    }
+
+    /// The packed module's sections but for the image: the data section lacks its last
+    /// segment.
+    pub(super) fn sections<'s, S>(
+        &'s self,
+        mounted: &'s Mounted,
+        image: &Written<'_, S>,
+    ) -> Result<Vec<Section<'s>>> {
+        Ok(match self {
+            Program::Linked(linked) => {
+                let Linked {
+                    sections,
+                    segments,
+                    flags,
+                    ..
+                } = linked;
+                Finished::new(sections, mounted, image, *segments, *flags)?.sections
+            }
+            Program::Merged(merged) => merged.stated(mounted, image)?.sections,
+        })
     }
 
     /// Writes the packed module; `copy` writes the contents of one file.
@@ -130,6 +159,7 @@ pub(crate) struct Linked<'a> {
     memories: Vec<Vec<u8>>,
     segments: u32,
     flags: u32,
+    zstd: bool,
     notes: Vec<String>,
 }
 
@@ -161,6 +191,7 @@ impl<'a> Linked<'a> {
             memories,
             segments: code.segments,
             flags: if allow_host_dirs { MOUNT_HOST_DIRS } else { 0 },
+            zstd: library.zstd,
             notes: spliced.notes,
         })
     }

@@ -54,6 +54,7 @@ fn a_program_that_can_be_packed() {
         "imports     files and streams (1): fd_write\n",
         "memory      131 KB at the start\n",
         "route       rewrite: the file system is merged into the program\n",
+        "compress    yes, it reads compressed files\n",
         "room        4.3 GB for what is packed and written\n",
         "runs on     wasmtime ",
         "with --memory multi: wasmtime ",
@@ -88,7 +89,16 @@ fn a_linked_program_and_what_is_packed_already() {
         "{text}"
     );
 
-    for route in ["linked", "rewrite"] {
+    assert!(
+        text.contains("compress    no, its library has no decoder: relink it with"),
+        "{text}"
+    );
+
+    for (route, reads) in [
+        ("linked", "no, its library has no decoder"),
+        ("rewrite", "no, it was packed without --compress"),
+        ("rewrite --compress", "yes, it reads compressed files"),
+    ] {
         place.ok(&format!(
             "pack app.wasm --mapdir /::root --route {route} -o packed.wasm -q"
         ));
@@ -99,8 +109,10 @@ fn a_linked_program_and_what_is_packed_already() {
         .unwrap();
         let (text, fit) = doctor(&place);
         assert!(fit, "{text}");
+        let route = route.split(' ').next().unwrap();
         let expected = format!("route       {route}; it is packed already, and packing again adds");
         assert!(text.contains(&expected), "{text}");
+        assert!(text.contains(&format!("compress    {reads}")), "{text}");
         assert!(!text.contains("path_open"), "{text}");
         place.put("app.wasm", &program(ABI, ""));
     }

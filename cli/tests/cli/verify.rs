@@ -1,6 +1,7 @@
 //! What is packed is checked, and whatever is damaged is found.
 
 use std::fs;
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -15,23 +16,105 @@ fn what_was_packed_is_sound() {
         let names: Vec<&str> = text.lines().map(|line| &line[..8]).collect();
         match file {
             "files.img" => assert_eq!(names, ["image   ", "files   ", "layout  "]),
-            _ => assert_eq!(names, ["image   ", "files   ", "sha256  ", "module  "]),
+            _ => assert_eq!(
+                names,
+                ["image   ", "files   ", "sha256  ", "module  ", "state   "]
+            ),
         }
         assert_eq!(
             place.text(&format!("verify --quiet {file} --against tree")),
             ""
         );
     }
-    assert!(
-        place
-            .text("verify linked.wasm")
-            .ends_with("module   valid, linked\n")
+    for (file, route) in [("linked.wasm", "linked"), ("multi.wasm", "rewritten")] {
+        let end = format!("module   valid, {route}\nstate    as mounting the image makes it\n");
+        let text = place.text(&format!("verify {file}"));
+        assert!(text.ends_with(&end), "{text}");
+    }
+}
+
+/// What the file system knows of the image stands outside of it, where no hash is
+/// recorded.
+#[test]
+fn a_state_that_is_not_the_images_is_found() {
+    let place = packed();
+    for file in ["linked.wasm", "single.wasm", "multi.wasm"] {
+        let bytes = place.read(file);
+        let (mut found, mut last) = (0, 0);
+        for (range, of) in data_and_globals(&bytes, file == "linked.wasm") {
+            assert!(range.start >= last, "{of}");
+            last = range.end;
+            // Some of every segment, and every global.
+            for at in range.clone().step_by(1 + range.len() / 5) {
+                let (status, stderr) = damaged(&place, &bytes, at);
+                let says = stderr.contains("state: ") || stderr.contains("module: ");
+                assert!(status == Some(1) && says, "{file}, {of}, {at}: {stderr}");
+                found += usize::from(stderr.contains(" begins as "));
+            }
+        }
+        assert!(found > 1, "{file}: {found}");
+    }
+}
+
+/// Where in a module the state is that its file system has made: its last global, and
+/// the last data segment but the image, or of that what the library of [`fake`] writes.
+///
+/// [`fake`]: super::fake
+fn data_and_globals(wasm: &[u8], linked: bool) -> Vec<(Range<usize>, &'static str)> {
+    const WRITTEN: i32 = 2000;
+    use wasmparser::{DataKind, Operator, Parser, Payload};
+    let mut places = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.unwrap() {
+            Payload::GlobalSection(globals) => {
+                let mutable = globals.into_iter().map(Result::unwrap);
+                let last = mutable.filter(|global| global.ty.mutable).last().unwrap();
+                let range = last.init_expr.get_binary_reader().range();
+                // The lowest bits of its value.
+                places.push((range.start + 1..range.start + 2, "global"));
+            }
+            Payload::DataSection(data) => {
+                let segments: Vec<_> = data.into_iter().map(Result::unwrap).collect();
+                let found = segments[..segments.len() - 1]
+                    .iter()
+                    .rev()
+                    .find_map(|segment| {
+                        let DataKind::Active { offset_expr, .. } = &segment.kind else {
+                            return None;
+                        };
+                        let mut offset = offset_expr.get_operators_reader();
+                        let Operator::I32Const { value } = offset.read().unwrap() else {
+                            return None;
+                        };
+                        let start = segment.range.end - segment.data.len();
+                        let at = usize::try_from(WRITTEN - value).ok();
+                        match (linked, at.filter(|at| *at < segment.data.len())) {
+                            (false, _) => Some(start..segment.range.end),
+                            (true, at) => at.map(|at| start + at..start + at + 1),
+                        }
+                    });
+                places.push((found.unwrap(), "data"));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(places.len(), 2);
+    places
+}
+
+#[test]
+fn an_allocator_that_does_not_end_is_not_waited_for() {
+    let place = Place::new();
+    let endless = super::fake::program(monaka_vfs_core::link::ABI, "").replacen(
+        "(local.set $pages",
+        "(loop $forever (br $forever)) (local.set $pages",
+        1,
     );
-    assert!(
-        place
-            .text("verify multi.wasm")
-            .ends_with("module   valid, rewritten\n")
-    );
+    place.put("app.wasm", &endless);
+    let output = place.monaka("pack app.wasm --file /a=b -o out.wasm");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains("does not come to an end"), "{stderr}");
 }
 
 /// What `verify` says of a file with one byte changed.
