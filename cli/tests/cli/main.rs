@@ -10,6 +10,8 @@ mod errors;
 mod extract;
 mod fake;
 mod habits;
+#[cfg(target_os = "linux")]
+mod hostile;
 #[cfg(unix)]
 mod look;
 mod sources;

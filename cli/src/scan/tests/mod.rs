@@ -1,6 +1,7 @@
 //! Sources as trees: here those of the host, in files of their own the others.
 
 mod choice;
+mod hostile;
 mod image;
 mod oci;
 mod tar;
