@@ -54,13 +54,6 @@ impl Dates {
     }
 }
 
-/// A time in nanoseconds as SPDX and others write it.
-pub(crate) fn written(nanos: u64) -> String {
-    let seconds = i64::try_from(nanos / NANOS).unwrap_or(i64::MAX);
-    let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
 /// What SOURCE_DATE_EPOCH says, if it is set.
 fn epoch() -> Result<Option<u64>> {
     const NAME: &str = "SOURCE_DATE_EPOCH";
@@ -131,13 +124,6 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_time_is_written_without_fractions() {
-        assert_eq!(written(1_700_000_000 * NANOS + 5), "2023-11-14T22:13:20Z");
-        assert_eq!(written(0), "1970-01-01T00:00:00Z");
-        assert_eq!(written(u64::MAX), "2554-07-21T23:34:33Z");
     }
 
     #[test]

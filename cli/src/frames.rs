@@ -4,7 +4,8 @@
 
 use std::io::{self, Read};
 
-use monaka_vfs_core::image::format::{FRAME, frames};
+use monaka_vfs_core::frames;
+use monaka_vfs_core::image::format::{FRAME, frames as frames_of};
 use zstd::bulk::Decompressor;
 
 /// What a compressed file contains.
@@ -34,22 +35,15 @@ impl<'a> Frames<'a> {
         })
     }
 
-    /// Where the frame of that index begins, or the one before it ends.
-    fn place(&self, index: u64) -> Option<usize> {
-        let at = usize::try_from(index * 4).ok()?;
-        let place = self.stored.get(at..)?.first_chunk()?;
-        Some(u32::from_le_bytes(*place) as usize)
-    }
-
     fn decode(&mut self) -> io::Result<()> {
         let damaged = |what: &str| {
             let message = format!("compressed piece {} {what}", self.next);
             io::Error::new(io::ErrorKind::InvalidData, message)
         };
-        let places = self.place(self.next).zip(self.place(self.next + 1));
-        let frame = places
-            .and_then(|(start, end)| self.stored.get(start..end))
-            .ok_or_else(|| damaged("lies elsewhere"))?;
+        let table = frames::Frames::at(0);
+        let index = u32::try_from(self.next).map_err(|_| damaged("cannot be"))?;
+        let frame = table.and_then(|table| table.frame(self.stored, index));
+        let frame = frame.map_err(|_| damaged("lies elsewhere"))?;
         self.piece.clear();
         self.read = 0;
         let decoded = self
@@ -70,7 +64,7 @@ impl<'a> Frames<'a> {
 impl Read for Frames<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.read == self.piece.len() {
-            if self.next == frames(self.size) {
+            if self.next == frames_of(self.size) {
                 return Ok(0);
             }
             self.decode()?;

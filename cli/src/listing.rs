@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use monaka_vfs_core::image::{Contents, Escaped, Meta, NodeId, Tree};
-use serde_json::{Map, Value, json};
+use monaka_vfs_core::image::{Contents, Meta, NodeId, Tree};
+use serde::Serialize;
 
-use crate::dates::written;
+use crate::shown::{JsonPath, Shown, Time, hex_unless_utf8};
 
 /// A name in a tree.
 struct Item<'t, S> {
@@ -54,7 +54,7 @@ pub(crate) fn paths<S>(tree: &Tree<S>) -> String {
             _ => "",
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}{slash}", Escaped(&item.path));
+        let _ = writeln!(text, "{}{slash}", Shown(&item.path));
     }
     text
 }
@@ -63,14 +63,12 @@ pub(crate) fn paths<S>(tree: &Tree<S>) -> String {
 pub(crate) fn sizes<S>(tree: &Tree<S>) -> String {
     let mut text = String::new();
     for item in items(tree) {
-        let path = Escaped(&item.path);
+        let path = Shown(&item.path);
         let (size, more) = match (item.first, item.contents) {
-            (Some(first), _) => (String::new(), format!(" = {}", Escaped(&first))),
+            (Some(first), _) => (String::new(), format!(" = {}", Shown(&first))),
             (_, Contents::Regular { len, .. }) => (len.to_string(), String::new()),
             (_, Contents::Directory) => (String::new(), "/".into()),
-            (_, Contents::Symlink { target }) => {
-                (String::new(), format!(" -> {}", Escaped(target)))
-            }
+            (_, Contents::Symlink { target }) => (String::new(), format!(" -> {}", Shown(target))),
             (_, Contents::Device(_)) => (String::new(), " (device)".into()),
         };
         let _ = writeln!(text, "{size:>10}  {path}{more}");
@@ -78,44 +76,60 @@ pub(crate) fn sizes<S>(tree: &Tree<S>) -> String {
     text
 }
 
-/// A name for JSON: as it is where it is text, or else with escapes.
-pub(crate) fn text(name: &[u8]) -> String {
-    let text = std::str::from_utf8(name).map(str::to_owned);
-    text.unwrap_or_else(|_| Escaped(name).to_string())
+/// A name as an object of JSON.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    path: JsonPath,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    executable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hard_link_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hard_link_to_hex: Option<String>,
+    mtime: String,
+}
+
+impl Listed {
+    fn new<S>(item: Item<'_, S>) -> Listed {
+        let (kind, size, target) = match item.contents {
+            Contents::Directory => ("directory", None, None),
+            Contents::Regular { len, .. } => ("file", Some(len), None),
+            Contents::Symlink { target } => ("symlink", None, Some(target)),
+            Contents::Device(_) => ("device", None, None),
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Listed {
+            path: JsonPath::new(&item.path),
+            kind,
+            size,
+            executable: size.map(|_| item.meta.executable),
+            target: target.map(text),
+            target_hex: target.and_then(hex_unless_utf8),
+            hard_link_to: item.first.as_deref().map(text),
+            hard_link_to_hex: item.first.as_deref().and_then(hex_unless_utf8),
+            mtime: Time::of(item.meta).rfc3339(),
+        }
+    }
 }
 
 /// The same as a JSON array with an object for each name.
 pub(crate) fn json<S>(tree: &Tree<S>) -> Result<String> {
-    let items = items(tree).into_iter().map(|item| {
-        let mut fields = Map::new();
-        let mut set = |name: &str, value: Value| fields.insert(name.into(), value);
-        set("path", text(&item.path).into());
-        let kind = match item.contents {
-            Contents::Directory => "directory",
-            Contents::Regular { .. } => "file",
-            Contents::Symlink { .. } => "symlink",
-            Contents::Device(_) => "device",
-        };
-        set("kind", kind.into());
-        if let Contents::Regular { len, .. } = item.contents {
-            set("size", len.into());
-            set("executable", item.meta.executable.into());
-        }
-        if let Contents::Symlink { target } = item.contents {
-            set("target", text(target).into());
-        }
-        if let Some(first) = item.first {
-            set("hard_link_to", text(&first).into());
-        }
-        set("mtime", json!(written(item.meta.mtime)));
-        Value::Object(fields)
-    });
-    let items: Vec<Value> = items.collect();
+    let items: Vec<Listed> = items(tree).into_iter().map(Listed::new).collect();
     Ok(format!("{}\n", serde_json::to_string_pretty(&items)?))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn tree() -> Tree<()> {
@@ -133,20 +147,19 @@ mod tests {
 
     #[test]
     fn a_listing_is_in_order_and_names_links() {
-        assert_eq!(paths(&tree()), "/d/\n/d/f\\x0a\n/e\n/g\n");
+        assert_eq!(paths(&tree()), "/d/\n/d/f\\n\n/e\n/g\n");
         assert_eq!(
             sizes(&tree()),
-            "            /d/\n     12345  /d/f\\x0a\n            /e -> d/f\n            /g = /d/f\\x0a\n"
+            "            /d/\n     12345  /d/f\\n\n            /e -> d/f\n            /g = /d/f\\n\n"
         );
         let json: Value = serde_json::from_str(&json(&tree()).unwrap()).unwrap();
         assert_eq!(
             json[1],
             json!({
                 "path": "/d/f\n", "kind": "file", "size": 12345, "executable": true,
-                "mtime": "2023-11-14T22:13:20Z"
+                "mtime": "2023-11-14T22:13:20.000000000Z"
             })
         );
         assert_eq!(json[3]["hard_link_to"], "/d/f\n");
-        assert_eq!(text(b"a \xff"), "a\\x20\\xff");
     }
 }

@@ -8,10 +8,10 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 
-use monaka_vfs_core::image::Escaped;
 use monaka_vfs_core::image::format::NAME_MAX;
 
 use crate::output::is_dash;
+use crate::shown::Shown;
 
 /// A source of files and its place in the packed file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Mapping {
         let bytes = to_bytes(argument)?;
         let Some(at) = bytes.windows(2).position(|pair| pair == b"::") else {
             return Err(MappingError::NoSeparator {
-                argument: Escaped(&bytes).to_string(),
+                argument: Shown(&bytes).to_string(),
             });
         };
         Mapping::new(&bytes[..at], &bytes[at + 2..], origin)
@@ -163,13 +163,13 @@ impl Mapping {
         let bytes = to_bytes(argument)?;
         let Some(at) = bytes.iter().position(|&byte| byte == b'=') else {
             return Err(MappingError::NoText {
-                argument: Escaped(&bytes).to_string(),
+                argument: Shown(&bytes).to_string(),
             });
         };
         let guest = &bytes[..at];
         if is_directory(guest) {
             return Err(MappingError::NoName {
-                guest: Escaped(guest).to_string(),
+                guest: Shown(guest).to_string(),
             });
         }
         Ok(Mapping {
@@ -213,12 +213,12 @@ fn normalise(guest: &[u8]) -> Result<Vec<u8>, MappingError> {
             b"" | b"." => continue,
             b".." => {
                 return Err(MappingError::Parent {
-                    guest: Escaped(guest).to_string(),
+                    guest: Shown(guest).to_string(),
                 });
             }
             _ if name.len() > NAME_MAX => {
                 return Err(MappingError::LongName {
-                    name: Escaped(name).to_string(),
+                    name: Shown(name).to_string(),
                 });
             }
             _ => {

@@ -6,16 +6,16 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Context as _, Result, ensure};
-use monaka_vfs_core::image::format::{FRAME, frames};
-use monaka_vfs_core::image::{Contents, Escaped, NodeId, Tree};
+use anyhow::{Context as _, Result};
+use monaka_vfs_core::image::{Contents, NodeId, Tree};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use crate::dates::written;
-use crate::listing::text;
+use crate::frames::Frames;
+use crate::output;
 use crate::progress::Bar;
+use crate::shown::{Shown, Time, hex};
 
 /// Lists all files of a tree that is packed as `name`. `copy` writes the
 /// contents of one.
@@ -47,11 +47,12 @@ pub(crate) fn spdx<S>(
                         None => copy(source, len, &mut hashing),
                         Some(stored) => {
                             let mut bytes = Vec::new();
-                            copy(source, stored.into(), &mut bytes)
-                                .and_then(|()| inflate(&bytes, len, &mut hashing))
+                            copy(source, stored.into(), &mut bytes).and_then(|()| {
+                                output::copy(&mut Frames::new(&bytes, len)?, &mut hashing)
+                            })
                         }
                     }
-                    .with_context(|| format!("cannot hash {}", Escaped(&path)))?;
+                    .with_context(|| format!("cannot hash {}", Shown(&path)))?;
                     let sha1 = hex(&hashing.sha1.finalize());
                     let sha256 = hex(&hashing.sha256.finalize());
                     files.push((path, sha1, sha256));
@@ -65,26 +66,6 @@ pub(crate) fn spdx<S>(
     let mut json = serde_json::to_vec_pretty(&document)?;
     json.push(b'\n');
     Ok(json)
-}
-
-/// Writes the `len` bytes of a file that is stored in frames.
-fn inflate(stored: &[u8], len: u64, out: &mut dyn Write) -> Result<()> {
-    let place = |frame: u64| {
-        let at = usize::try_from(frame * 4).ok()?;
-        let place = stored.get(at..)?.first_chunk()?;
-        Some(u32::from_le_bytes(*place) as usize)
-    };
-    for frame in 0..frames(len) {
-        let bytes = place(frame)
-            .zip(place(frame + 1))
-            .and_then(|(start, end)| stored.get(start..end))
-            .context("its compressed pieces lie elsewhere")?;
-        let expected = (len - frame * FRAME).min(FRAME) as usize;
-        let piece = zstd::bulk::decompress(bytes, expected)?;
-        ensure!(piece.len() == expected, "a compressed piece is too short");
-        out.write_all(&piece)?;
-    }
-    Ok(())
 }
 
 fn document(files: &[(Vec<u8>, String, String)], name: &str, made: u64) -> Value {
@@ -110,7 +91,7 @@ fn document(files: &[(Vec<u8>, String, String)], name: &str, made: u64) -> Value
     let mut hashes: Vec<&str> = files.iter().map(|(_, sha1, _)| &sha1[..]).collect();
     hashes.sort_unstable();
     let verification = hex(&Sha1::digest(hashes.concat()));
-    let created = written(made);
+    let created = Time::new(made).seconds();
     let relations = (1..=files.len()).map(|index| {
         json!({
             "spdxElementId": "SPDXRef-Package",
@@ -168,8 +149,10 @@ fn namespace(files: &[(Vec<u8>, String, String)], name: &str, created: &str) -> 
     format!("urn:uuid:{a}-{b}-{c}-{d}-{e}")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// A path as SPDX has it: as it is where it is text, or else with escapes.
+fn text(path: &[u8]) -> String {
+    let text = std::str::from_utf8(path).map(str::to_owned);
+    text.unwrap_or_else(|_| Shown(path).to_string())
 }
 
 /// Both hashes of what is written.
@@ -195,6 +178,7 @@ impl Write for Hashing<'_> {
 #[cfg(test)]
 mod tests {
     use monaka_vfs_core::image::Meta;
+    use monaka_vfs_core::image::format::FRAME;
 
     use super::*;
 

@@ -79,9 +79,19 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) struct Time(jiff::Timestamp);
 
 impl Time {
+    /// So many nanoseconds after 1970 began.
+    pub(crate) fn new(nanos: u64) -> Time {
+        // They end in 2554, which it can say.
+        Time(jiff::Timestamp::from_nanosecond(nanos.into()).unwrap_or_default())
+    }
+
     pub(crate) fn of(meta: Meta) -> Time {
-        // All times of an image lie between 1970 and 2554, which it can say.
-        Time(jiff::Timestamp::from_nanosecond(meta.mtime.into()).unwrap_or_default())
+        Time::new(meta.mtime)
+    }
+
+    /// `2026-11-21T16:16:00Z`, as SPDX wants it.
+    pub(crate) fn seconds(&self) -> String {
+        self.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
     /// `2026-11-21 16:16`
@@ -130,14 +140,14 @@ mod tests {
 
     #[test]
     fn every_time_of_an_image_can_be_said() {
-        let time = |mtime| {
-            Time::of(Meta {
-                mtime,
-                executable: false,
-            })
-        };
+        let time = Time::new;
         assert_eq!(time(0).rfc3339(), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(time(1_700_000_000_123_456_789).short(), "2023-11-14 22:13");
+        assert_eq!(
+            time(1_700_000_000_123_456_789).seconds(),
+            "2023-11-14T22:13:20Z"
+        );
         assert_eq!(time(u64::MAX).long(), "2554-07-21 23:34:33.709551615");
+        assert_eq!(time(u64::MAX).seconds(), "2554-07-21T23:34:33Z");
     }
 }

@@ -12,6 +12,7 @@ use super::inflate::Budget;
 use super::part::{Part, Spool};
 use crate::output::{is_dash, shown};
 use crate::progress::Progress;
+use crate::shown::Shown;
 
 /// An archive that is being read.
 pub(super) struct Reading<'s> {
@@ -85,7 +86,7 @@ impl Reading<'_> {
 
     /// Says what was passed over.
     pub(super) fn warn(&mut self, member: &[u8], what: &str) {
-        let member = monaka_vfs_core::image::Escaped(member);
+        let member = Shown(member);
         self.warnings
             .push(format!("{}: member {member}: {what}", self.archive));
     }

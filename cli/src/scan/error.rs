@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use monaka_vfs_core::image::{Escaped, TreeError};
+use monaka_vfs_core::image::TreeError;
+
+use crate::shown::Shown;
 
 /// A mistake that has a way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,22 +169,22 @@ impl fmt::Display for Problem {
             Problem::Parent => f.write_str("its name has `..` in it"),
             Problem::NoName => f.write_str("it has no name"),
             Problem::NotADirectory { path } => {
-                write!(f, "{} does not lead to a directory", Escaped(path))
+                write!(f, "{} does not lead to a directory", Shown(path))
             }
             Problem::Nowhere { path } => {
-                write!(f, "{} leads nowhere within the archive", Escaped(path))
+                write!(f, "{} leads nowhere within the archive", Shown(path))
             }
             Problem::Loop { path } => {
-                write!(f, "symbolic links lead in a circle at {}", Escaped(path))
+                write!(f, "symbolic links lead in a circle at {}", Shown(path))
             }
             Problem::LongPath => f.write_str("its path is longer than 4095 bytes"),
             Problem::LinkTarget { target } => write!(
                 f,
                 "it is a hard link to {}, which is not before it in the archive",
-                Escaped(target)
+                Shown(target)
             ),
             Problem::LinkToDirectory { target } => {
-                write!(f, "it is a hard link to the directory {}", Escaped(target))
+                write!(f, "it is a hard link to the directory {}", Shown(target))
             }
             Problem::Continued => f.write_str("it began in another volume of the archive"),
             Problem::Encrypted => f.write_str("it is encrypted"),
@@ -229,16 +231,16 @@ impl fmt::Display for ScanError {
             ScanError::Symlink { link, target } => write!(
                 f,
                 "guest path {} is a symbolic link to {}",
-                Escaped(link),
-                Escaped(target)
+                Shown(link),
+                Shown(target)
             ),
             ScanError::File { file } => {
-                write!(f, "guest path {} is a file, not a directory", Escaped(file))
+                write!(f, "guest path {} is a file, not a directory", Shown(file))
             }
             ScanError::Replaced { guest } => write!(
                 f,
                 "the directory mapped to {} was replaced by what a later mapping holds",
-                Escaped(guest)
+                Shown(guest)
             ),
             ScanError::Changed { path } => {
                 write!(f, "file changed while it was packed: {}", path.display())
@@ -258,7 +260,7 @@ impl fmt::Display for ScanError {
                 archive,
                 member,
                 problem,
-            } => write!(f, "{archive}: member {}: {problem}", Escaped(member)),
+            } => write!(f, "{archive}: member {}: {problem}", Shown(member)),
             ScanError::Bomb { archive, max } => {
                 write!(f, "{archive}: it unpacks to more than {max} bytes")
             }
@@ -274,7 +276,7 @@ impl fmt::Display for ScanError {
             } => write!(
                 f,
                 "{archive}: damaged at member {}: {reason}",
-                Escaped(member)
+                Shown(member)
             ),
             ScanError::Damaged {
                 archive, reason, ..

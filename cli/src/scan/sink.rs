@@ -2,11 +2,12 @@
 //! if they are wanted.
 
 use anyhow::Result;
-use monaka_vfs_core::image::{Escaped, Meta, NodeId, Tree};
+use monaka_vfs_core::image::{Meta, NodeId, Tree};
 
 use super::Source;
 use super::choice::{Choice, Ignores, Verdict};
 use crate::progress::Bar;
+use crate::shown::Shown;
 
 /// The place of one source in the tree.
 ///
@@ -139,7 +140,7 @@ impl<'s> Sink<'s> {
         }
         if let Some(reason) = self.choice.is_too_large(len) {
             self.warnings
-                .push(format!("{source}: {} is {reason}", Escaped(&path)));
+                .push(format!("{source}: {} is {reason}", Shown(&path)));
             return false;
         }
         self.bar.add(1);

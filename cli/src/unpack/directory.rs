@@ -12,13 +12,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use filetime::FileTime;
-#[cfg(not(unix))]
-use monaka_vfs_core::image::Escaped;
 use monaka_vfs_core::image::{Meta, Tree};
 
 use super::{Count, Exactly, Step, walk};
 use crate::output;
 use crate::report::Hinted;
+#[cfg(not(unix))]
+use crate::shown::Shown;
 
 /// Refuses what is neither an empty directory nor can become one.
 pub(super) fn check(path: &Path) -> Result<()> {
@@ -166,7 +166,7 @@ fn symlink(target: &[u8], at: &Path) -> Result<()> {
 
 #[cfg(not(unix))]
 fn symlink(target: &[u8], _: &Path) -> Result<()> {
-    let message = format!("it is a symbolic link to `{}`", Escaped(target));
+    let message = format!("it is a symbolic link to `{}`", Shown(target));
     Err(Hinted::new(
         message,
         "write a .tar archive: links are not made on this host",

@@ -17,10 +17,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use monaka_vfs_core::image::{Contents, Escaped, Meta, NodeId, Tree};
+use monaka_vfs_core::image::{Contents, Meta, NodeId, Tree};
 
 use crate::output::{self, Output};
 use crate::report::{self, Hinted};
+use crate::shown::Shown;
 
 /// Where files go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +146,7 @@ fn walk<S>(
     // directory stands how long its parent's path is.
     let mut stack = vec![(NodeId::ROOT, tree.children(NodeId::ROOT), 0)];
     let mut visit = |path: &[u8], step: Step<'_, S>| {
-        visit(path, step).with_context(|| format!("cannot write /{}", Escaped(path)))
+        visit(path, step).with_context(|| format!("cannot write /{}", Shown(path)))
     };
     visit(&path, Step::Enter(tree.meta(NodeId::ROOT)))?;
     while let Some((directory, entries, parent)) = stack.last_mut() {

@@ -80,12 +80,12 @@ fn text<S>(tree: &Tree<S>, mut contents: impl FnMut(&S, u64) -> Vec<u8>) -> Vec<
             Step::File { meta, len, source } => {
                 let contents = contents(source, len);
                 assert_eq!(contents.len() as u64, len);
-                format!("file {meta:?} {:?}", Escaped(&contents).to_string())
+                format!("file {meta:?} {:?}", Shown(&contents).to_string())
             }
-            Step::Symlink { meta, target } => format!("{} -> {}", meta.mtime, Escaped(target)),
-            Step::Link { first, .. } => format!("= {}", Escaped(first)),
+            Step::Symlink { meta, target } => format!("{} -> {}", meta.mtime, Shown(target)),
+            Step::Link { first, .. } => format!("= {}", Shown(first)),
         };
-        lines.push(format!("/{} {what}", Escaped(path)));
+        lines.push(format!("/{} {what}", Shown(path)));
         Ok(())
     })
     .unwrap();
