@@ -9,7 +9,7 @@ use crate::mapdir::guest_path;
 use crate::report::{Hinted, nearest};
 
 /// `/dev`, `/tmp`, limits and read-only places of a packed tree.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Furnishing {
     /// Leave out /dev: null, zero, full, random, urandom, stdin, stdout, stderr
     #[arg(long)]

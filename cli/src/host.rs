@@ -32,6 +32,9 @@ pub(crate) struct Host {
     /// Whether what the program prints goes to stderr.
     #[arg(skip)]
     pub(crate) stdout_to_stderr: bool,
+    /// Whether nothing comes from stdin.
+    #[arg(skip)]
+    no_stdin: bool,
 }
 
 /// As wasmtime has it: what a shell sees of a process that aborted.
@@ -56,6 +59,19 @@ pub(crate) struct Ran {
 }
 
 impl Host {
+    /// For a program that runs while something is built: with `env`, each of the
+    /// form NAME=VALUE, and `args`, nothing on stdin, and all that it prints on stderr.
+    pub(crate) fn at_build(env: Vec<String>, args: Vec<String>) -> Host {
+        Host {
+            dir: Vec::new(),
+            env,
+            invoke: None,
+            args,
+            stdout_to_stderr: true,
+            no_stdin: true,
+        }
+    }
+
     /// Runs the module at `path`, whose bytes are `wasm`, to its end.
     pub(crate) fn run(&self, path: &Path, wasm: &[u8]) -> Result<Ran> {
         let engine = engine()?;
@@ -87,7 +103,11 @@ impl Host {
     fn wasi(&self, path: &Path) -> Result<WasiP1Ctx> {
         let mut wasi = WasiCtxBuilder::new();
         // Nothing else runs here that a blocking read could hold up.
-        wasi.inherit_stdio().allow_blocking_current_thread(true);
+        wasi.inherit_stdout().inherit_stderr();
+        wasi.allow_blocking_current_thread(true);
+        if !self.no_stdin {
+            wasi.inherit_stdin();
+        }
         if self.stdout_to_stderr {
             wasi.stdout(std::io::stderr());
         }

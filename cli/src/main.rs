@@ -1,5 +1,6 @@
 //! The `monaka` command.
 
+mod build;
 mod cmd;
 mod compare;
 mod cwd;

@@ -11,6 +11,7 @@ use monaka_vfs_core::witx;
 use super::pack::{Compressed, Summary};
 use crate::module::analyze::Module;
 use crate::module::features::{self, Feature, Runtime};
+use crate::module::labels;
 use crate::module::link::Library;
 use crate::module::merge::Layout;
 use crate::module::packed::Packed;
@@ -164,6 +165,20 @@ fn compressed(files: &Compressed) -> String {
     )
 }
 
+/// What is said about the module, as a line; nothing where nothing is.
+fn shown_labels(packed: &Packed<'_>) -> Result<String> {
+    let labels = labels::of(packed.wasm)?;
+    let pairs = labels.iter().map(|(name, value)| {
+        let pair = format!("{name}={value}");
+        Escaped(pair.as_bytes()).to_string()
+    });
+    let pairs: Vec<String> = pairs.collect();
+    Ok(match pairs.is_empty() {
+        true => String::new(),
+        false => format!("labels      {}\n", pairs.join(", ")),
+    })
+}
+
 fn digest(packed: &Packed<'_>) -> String {
     let mut text = String::new();
     for byte in packed.record.digest {
@@ -244,6 +259,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
         "packed      {contents}\n\
          mounts      {mounts}\n\
          {compressed}\
+         {labels}\
          route       {route}\n\
          read-only   {read_only}\n\
          limits      {limits}\n\
@@ -261,6 +277,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
          runs on     {runs_on}\n",
         mounts = mounts(packed)?.join(", "),
         compressed = compressed(&contents.compressed),
+        labels = shown_labels(packed)?,
         route = match packed.merged.map(|merged| merged.layout) {
             None => "linked",
             Some(Layout::Single) => "rewrite, in the program's memory",
@@ -327,6 +344,10 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
                 Some(Layout::Single) => json::string("single"),
                 Some(Layout::Multi) => json::string("multi"),
             },
+        ),
+        (
+            "labels",
+            serde_json::to_string(&labels::of(packed.wasm)?)?,
         ),
         ("read_only", read_only),
         ("writable_below", writable),

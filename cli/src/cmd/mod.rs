@@ -1,6 +1,7 @@
 //! The subcommands: a file each, with `Opts` (what can be given) and `run`.
 
 mod add;
+mod build;
 mod cat;
 mod change;
 mod commit;
@@ -67,6 +68,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Pack(pack::Opts),
+    Build(build::Opts),
     Image(image::Opts),
     Init(init::Opts),
     Run(run::Opts),
@@ -123,6 +125,7 @@ impl Cli {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.command {
             Command::Pack(opts) => opts.run().map(|()| ExitCode::SUCCESS),
+            Command::Build(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Image(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Init(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Run(opts) => opts.run(),

@@ -19,6 +19,7 @@ pub(crate) mod features;
 pub(crate) mod finish;
 mod foreign;
 mod graft;
+pub(crate) mod labels;
 pub(crate) mod link;
 mod lower;
 pub(crate) mod merge;

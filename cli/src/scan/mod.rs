@@ -18,6 +18,7 @@
 //! [`Source::copy_to`], which refuses a file that is no longer the one that was
 //! found.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -48,6 +49,7 @@ mod zip;
 pub(crate) use choice::Choice;
 pub(crate) use compress::{LEVEL, compress, compress_with};
 pub(crate) use error::ScanError;
+pub(crate) use oci::ImageConfig;
 pub(crate) use source::Source;
 
 use archive::Reading;
@@ -92,7 +94,7 @@ impl<'c> Scanner<'c> {
                 zip::read(Input::open(path)?.whole(reading.spool)?, staged, reading)
             }),
             Origin::Oci(path) => self.archive(tree, mapping, path, |staged, reading| {
-                oci::read(path, staged, reading)
+                oci::read(path, staged, reading).map(drop)
             }),
             Origin::Image(path) => self.archive(tree, mapping, path, |staged, reading| {
                 *staged = image::read(path, reading)?;
@@ -108,6 +110,56 @@ impl<'c> Scanner<'c> {
         self.warnings
     }
 
+    /// What is packed in the module or image at `path`, with all that is said of it.
+    pub(crate) fn image(&mut self, path: &Path) -> Result<Tree<Source>> {
+        let staged = image::read(path, &self.reading(path)?)?;
+        Ok(staged.into_tree())
+    }
+
+    /// The files of the container image at `path`, and how its program is started.
+    pub(crate) fn container(&mut self, path: &Path) -> Result<(Tree<Source>, ImageConfig)> {
+        let mut staged = Staged::new();
+        let config = oci::read(path, &mut staged, &mut self.reading(path)?)?;
+        let mut tree = Tree::new(Meta::default());
+        let root = Mapping {
+            guest: b"/".into(),
+            into: true,
+            from: Origin::Oci(path.into()),
+        };
+        self.graft(&mut tree, &root, staged, &archive::name_of(path))?;
+        Ok((tree, config))
+    }
+
+    /// Keeps what `write` writes until the image is written.
+    pub(crate) fn keep(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<Source> {
+        let spool = self.spool()?;
+        let start = spool.end();
+        write(spool)?;
+        Ok(Source::Part(spool.since(start)))
+    }
+
+    fn spool(&mut self) -> Result<&mut Spool> {
+        Ok(match &mut self.spool {
+            Some(spool) => spool,
+            none => none.insert(Spool::new()?),
+        })
+    }
+
+    /// What is needed to read the archive at `path`.
+    fn reading(&mut self, path: &Path) -> Result<Reading<'_>> {
+        self.spool()?;
+        Ok(Reading {
+            archive: archive::name_of(path),
+            budget: Budget::new(self.choice.max_unpacked()),
+            spool: self.spool.as_mut().context("there is no spool")?,
+            warnings: &mut self.warnings,
+            progress: self.progress,
+        })
+    }
+
     /// Adds the archive at `path`, whose members `read` brings.
     fn archive(
         &mut self,
@@ -116,18 +168,8 @@ impl<'c> Scanner<'c> {
         path: &Path,
         read: impl FnOnce(&mut Staged, &mut Reading<'_>) -> Result<()>,
     ) -> Result<()> {
-        let spool = match &mut self.spool {
-            Some(spool) => spool,
-            none => none.insert(Spool::new()?),
-        };
         let mut staged = Staged::new();
-        let mut reading = Reading {
-            archive: archive::name_of(path),
-            budget: Budget::new(self.choice.max_unpacked()),
-            spool,
-            warnings: &mut self.warnings,
-            progress: self.progress,
-        };
+        let mut reading = self.reading(path)?;
         read(&mut staged, &mut reading)?;
         let name = reading.archive;
         self.graft(tree, mapping, staged, &name)
@@ -155,6 +197,11 @@ impl<'c> Scanner<'c> {
         let bar = self.progress.files("packing");
         Sink::new(tree, top, self.choice, &mut self.warnings, bar)
     }
+}
+
+/// Whether the file at `path` is a tar archive, compressed or not.
+pub(crate) fn is_tar(path: &Path) -> Result<bool> {
+    tar::is_tar(Input::open(path)?)
 }
 
 /// What `pack` would take of a host's directory as `/`, and what should be said of

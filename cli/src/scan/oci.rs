@@ -5,6 +5,7 @@
 //! is read where the layout names blobs by their digest, else of what each layer
 //! unpacks to, which the image's configuration says.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -24,10 +25,14 @@ use super::tar::{self, Role};
 use super::{ScanError, host};
 use crate::output::is_dash;
 
-/// Adds the files of the image at `path`.
-pub(super) fn read(path: &Path, staged: &mut Staged, reading: &mut Reading<'_>) -> Result<()> {
+/// Adds the files of the image at `path`; answers how its program is started.
+pub(super) fn read(
+    path: &Path,
+    staged: &mut Staged,
+    reading: &mut Reading<'_>,
+) -> Result<ImageConfig> {
     let mut layout = Layout::open(path, reading)?;
-    let layers = match layout.has(b"index.json") {
+    let (layers, config) = match layout.has(b"index.json") {
         true => layout.indexed(reading)?,
         false => layout.saved(reading)?,
     };
@@ -35,7 +40,19 @@ pub(super) fn read(path: &Path, staged: &mut Staged, reading: &mut Reading<'_>) 
         staged.begin_layer();
         layer.apply(staged, reading)?;
     }
-    Ok(())
+    Ok(config)
+}
+
+/// What an image says of its program.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct ImageConfig {
+    pub(crate) env: Option<Vec<String>>,
+    pub(crate) entrypoint: Option<Vec<String>>,
+    pub(crate) cmd: Option<Vec<String>>,
+    pub(crate) working_dir: String,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+    pub(crate) volumes: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 /// The files of a layout.
@@ -60,6 +77,7 @@ struct Index {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Manifest {
+    config: Option<Descriptor>,
     layers: Vec<Descriptor>,
 }
 
@@ -72,7 +90,7 @@ struct Descriptor {
     size: u64,
     platform: Option<Platform>,
     #[serde(default)]
-    annotations: std::collections::BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -85,6 +103,8 @@ struct Platform {
 struct Config {
     #[serde(default)]
     rootfs: Rootfs,
+    #[serde(default)]
+    config: Option<ImageConfig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -167,12 +187,13 @@ impl Layout {
     }
 
     /// The layers of the image that `index.json` leads to.
-    fn indexed(&mut self, reading: &Reading<'_>) -> Result<Vec<Layer>> {
+    fn indexed(&mut self, reading: &Reading<'_>) -> Result<(Vec<Layer>, ImageConfig)> {
         let index: Index = self.json("index.json", reading)?;
         let manifest = choose(self.manifests(index, 0, reading)?)
             .map_err(|reason| layout(reading, reason, ONE_IMAGE))?;
         let blob = self.blob(&manifest, reading)?;
         let manifest: Manifest = parse(&manifest.digest, &blob, reading)?;
+        let config = self.config(manifest.config.as_ref(), reading)?;
         let mut layers = Vec::new();
         for descriptor in manifest.layers {
             let (digest, kind) = (&descriptor.digest, &descriptor.media_type);
@@ -190,7 +211,21 @@ impl Layout {
                 unpacked: None,
             });
         }
-        Ok(layers)
+        Ok((layers, config))
+    }
+
+    /// What a configuration says of the program; nothing where it is no image's or
+    /// does not come along.
+    fn config(&mut self, at: Option<&Descriptor>, reading: &Reading<'_>) -> Result<ImageConfig> {
+        let Some(at) = at.filter(|at| at.media_type.contains("image")) else {
+            return Ok(ImageConfig::default());
+        };
+        if !self.has(format!("blobs/{}", at.digest.replacen(':', "/", 1)).as_bytes()) {
+            return Ok(ImageConfig::default());
+        }
+        let blob = self.blob(at, reading)?;
+        let config: Config = parse(&at.digest, &blob, reading)?;
+        Ok(config.config.unwrap_or_default())
     }
 
     /// The image manifests that an index has, those in further indices too.
@@ -225,7 +260,7 @@ impl Layout {
     }
 
     /// The layers of the image that `docker save` wrote before it wrote layouts.
-    fn saved(&mut self, reading: &Reading<'_>) -> Result<Vec<Layer>> {
+    fn saved(&mut self, reading: &Reading<'_>) -> Result<(Vec<Layer>, ImageConfig)> {
         if !self.has(b"manifest.json") {
             return Err(layout(
                 reading,
@@ -267,7 +302,8 @@ impl Layout {
                 unpacked: Some(unpacked),
             })
         });
-        layers.collect()
+        let layers: Result<Vec<Layer>> = layers.collect();
+        Ok((layers?, config.config.unwrap_or_default()))
     }
 }
 

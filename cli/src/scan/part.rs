@@ -206,5 +206,17 @@ impl Spool {
     }
 }
 
+impl Write for Spool {
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len();
+        self.take(&mut bytes).map_err(io::Error::other)??;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// How much is in memory while it is spooled.
 const BUFFER: usize = 64 * 1024;

@@ -91,6 +91,11 @@ impl Staged {
         &self.tree
     }
 
+    /// The tree, to be kept as it is.
+    pub(super) fn into_tree(self) -> Tree<Source> {
+        self.tree
+    }
+
     /// The meta data of a directory, and whether it is the archive's own: one
     /// that is not gives way to what is there.
     pub(super) fn directory_meta(&self, directory: NodeId) -> (Meta, bool) {

@@ -15,10 +15,12 @@ use tar::{Archive, Entries, Entry};
 use super::Source;
 use super::archive::Reading;
 use super::error::Problem;
-use super::inflate::{Input, Packing};
+use super::inflate::{Budget, Input, Packing};
 use super::part::Part;
 use super::sparse::Sparse;
 use super::staged::Staged;
+use crate::progress::Progress;
+use crate::report::Hinted;
 
 /// What the members of an archive are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,37 @@ pub(super) fn read(
 }
 
 const KIND: &str = "tar archive";
+
+/// Whether a file begins with the header of a member.
+pub(super) fn is_tar(input: Input) -> Result<bool> {
+    let (packing, input) = input.recognise()?;
+    match packing {
+        Packing::Other("bzip2") => {
+            return Err(Hinted::new(
+                "it is compressed with bzip2, which monaka does not read",
+                "compress it with gzip, zstd or xz; COPY copies it as it is",
+            )
+            .into());
+        }
+        Packing::Other(_) => return Ok(false),
+        Packing::Plain | Packing::Gzip | Packing::Zstd | Packing::Xz => {}
+    }
+    let mut header = tar::Header::new_old();
+    let len = header.as_bytes().len() as u64;
+    // Inflating more than is asked for is not to be feared: the decoders stop.
+    let stream = input.inflated(packing, &Budget::new(u64::MAX), Progress::default())?;
+    let mut first = Vec::new();
+    if stream.take(len).read_to_end(&mut first).is_err() || first.len() as u64 != len {
+        return Ok(false);
+    }
+    header.as_mut_bytes().copy_from_slice(&first);
+    // As all readers of tar do: the sum of the bytes, with blanks for the sum itself.
+    const SUM: std::ops::Range<usize> = 148..156;
+    let sum: u32 = (first.iter().enumerate())
+        .map(|(at, byte)| u32::from(if SUM.contains(&at) { b' ' } else { *byte }))
+        .sum();
+    Ok(header.cksum().is_ok_and(|said| said == sum) && first[0] != 0)
+}
 
 fn members<R: Read>(
     mut entries: Entries<'_, R>,

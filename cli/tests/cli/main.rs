@@ -1,6 +1,8 @@
 //! The command as a user meets it: every error text, and what the commands print.
 
 #[cfg(unix)]
+mod build;
+#[cfg(unix)]
 mod change;
 #[cfg(unix)]
 mod diff;

@@ -350,6 +350,41 @@ impl<S> Tree<S> {
         }
     }
 
+    /// The same tree with other sources. `map` is told a source and how many bytes
+    /// are found there: those of the contents, or of their frames where the file is
+    /// compressed.
+    pub fn try_map<T, E>(self, mut map: impl FnMut(S, u64) -> Result<T, E>) -> Result<Tree<T>, E> {
+        let mut nodes = Vec::with_capacity(self.nodes.len());
+        for node in self.nodes {
+            let body = match node.body {
+                Body::Directory(entries) => Body::Directory(entries),
+                Body::Symlink { target } => Body::Symlink { target },
+                Body::Device(device) => Body::Device(device),
+                Body::Regular {
+                    len,
+                    stored,
+                    source,
+                } => Body::Regular {
+                    len,
+                    stored,
+                    source: map(source, stored.map_or(len, u64::from))?,
+                },
+            };
+            nodes.push(Node {
+                meta: node.meta,
+                read_only: node.read_only,
+                body,
+            });
+        }
+        Ok(Tree {
+            nodes,
+            preopens: self.preopens,
+            limits: self.limits,
+            access: self.access,
+            host_directories: self.host_directories,
+        })
+    }
+
     /// Adds a symbolic link. Its target need not exist.
     pub fn add_symlink(
         &mut self,
