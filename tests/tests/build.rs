@@ -51,7 +51,7 @@ fn the_example_becomes_a_tool_of_one_file() {
     for (libc, linked) in libcs.zip([Linked::Not, Linked::Last].into_iter().cycle()) {
         let program = Program::Example("markdown").compile(libc, Opt::O2, linked);
         let (dir, said) = built(&program, &["--build-arg", "VERSION=1.2"]);
-        for line in ["STEP 6/16: RUN lua", "compiled markdown: ", "built 4 files"] {
+        for line in ["STEP 6/17: RUN lua", "compiled markdown: ", "built 4 files"] {
             assert!(
                 said.stderr.contains(line),
                 "{libc:?}: no {line}\n{}",

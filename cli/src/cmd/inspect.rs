@@ -345,10 +345,7 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
                 Some(Layout::Multi) => json::string("multi"),
             },
         ),
-        (
-            "labels",
-            serde_json::to_string(&labels::of(packed.wasm)?)?,
-        ),
+        ("labels", serde_json::to_string(&labels::of(packed.wasm)?)?),
         ("read_only", read_only),
         ("writable_below", writable),
         ("max_bytes", limit(limits.bytes != none.bytes, limits.bytes)),
