@@ -50,6 +50,7 @@ Examples:
   docker save app | monaka pack app.wasm --oci /::- -o out.wasm
   monaka pack app.wasm --mapdir /::. --exclude .git --file /etc/version=1.2 --dry-run
   monaka pack app.wasm --mapdir /::./root --compress -o out.wasm
+  monaka pack app.wasm --mapdir /::. --profile pure --env MODE=test -o out.wasm
   monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -
   monaka pack --max-bytes 64M      (all else is in monaka.toml; `monaka init` writes one)
 

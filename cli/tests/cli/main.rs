@@ -16,6 +16,7 @@ mod habits;
 mod hostile;
 #[cfg(unix)]
 mod look;
+mod policy;
 mod sources;
 mod spec;
 #[cfg(unix)]

@@ -155,3 +155,6 @@ impl Policy {
         self.clock == Clock::Pass
     }
 }
+
+#[cfg(test)]
+mod tests;
