@@ -102,7 +102,11 @@ int main(int argc, char **argv) {
             file();
         else if (!strcmp(what, "outside"))
             outside();
-        else if (!strcmp(what, "fresh"))
+        else if (!strcmp(what, "put") && i + 1 < argc) {
+            FILE *stream = fopen("/tmp/put", "w");
+            if (!stream || fputs(argv[++i], stream) < 0 || fclose(stream))
+                perror("/tmp/put");
+        } else if (!strcmp(what, "fresh"))
             fresh();
         else if (!strcmp(what, "cwd")) {
             const char *const paths[] = {"here", "./here", "/etc/conf", "/work/here"};

@@ -611,6 +611,22 @@ fn changing_files_keeps_the_policy() {
     });
 }
 
+/// Where time stands still a file's times do not tell that it was changed.
+#[test]
+fn what_is_written_at_a_fixed_time_is_committed() {
+    each(&["--clock", "fixed=7", "--mtime", "7"], |packed| {
+        let first = packed.dir.path().join("first.wasm");
+        let second = packed.dir.path().join("second.wasm");
+        for (from, to, text) in [(&packed.module, &first, "one"), (&first, &second, "two")] {
+            let mut command = monaka(["commit", "-q"]);
+            command.arg(from).arg("-o").arg(to);
+            finish(command.args(["--", "put", text]), "").expect_success();
+            let shown = finish(monaka(["cat"]).arg(to).arg("/tmp/put"), "").expect_success();
+            assert_eq!(shown.stdout, text, "{}", packed.name);
+        }
+    });
+}
+
 /// Two packs of the same are the same.
 #[test]
 fn a_policy_is_reproducible() {

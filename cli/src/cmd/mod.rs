@@ -67,7 +67,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Pack(pack::Opts),
+    Pack(Box<pack::Opts>),
     Build(build::Opts),
     Image(image::Opts),
     Init(init::Opts),
