@@ -10,6 +10,7 @@ use wasmtime::{Config, Engine, ExternType, Instance, Linker, Module, Store, Trap
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
+use crate::module::checkpoint;
 use crate::output;
 use crate::report::{self, Hinted};
 
@@ -79,6 +80,10 @@ impl Host {
         let mut store = Store::new(&engine, self.wasi(path)?);
         let mut linker: Linker<WasiP1Ctx> = Linker::new(&engine);
         p1::add_to_linker_sync(&mut linker, |wasi| wasi).map_err(boxed)?;
+        // Of a program that was not packed: there is nothing to be done at it.
+        linker
+            .func_wrap(checkpoint::MODULE, checkpoint::NAME, || {})
+            .map_err(boxed)?;
         let entry = self.entry(&module)?;
         check_imports(&mut store, &linker, &module)?;
         let mut instance = None;

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::{Glance, Tree, write};
 
 use super::pack::{Summary, emit, usage_error};
+use super::preinit::refuse_initialised;
 use crate::cwd;
 use crate::find::{self, Found, Last};
 use crate::module::analyze::Module;
@@ -111,6 +112,7 @@ impl Change {
         recognise(&wasm)?;
         let module = Module::parse(&wasm)?;
         let packed = Packed::expect(&wasm, &module)?;
+        refuse_initialised(&packed)?;
         let progress = Progress::new(self.quiet);
         let mut edited = Edit {
             tree: packed.tree(|start, _| Source::Packed { start })?,

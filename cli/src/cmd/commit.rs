@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::write;
 
 use super::pack::{Summary, emit};
+use super::preinit::refuse_initialised;
 use super::recipe::Compression;
 use crate::host::{Host, exit_code};
 use crate::module::analyze::Module;
@@ -72,6 +73,7 @@ impl Opts {
         recognise(&wasm)?;
         let module = Module::parse(&wasm)?;
         let packed = Packed::expect(&wasm, &module)?;
+        refuse_initialised(&packed)?;
         let mut finished = Finished::run(&self.host, &self.input, &packed, &module)?;
         let status = finished.report(name)?;
         let kept = match status {

@@ -19,6 +19,7 @@ mod ls;
 mod man;
 mod mappings;
 mod pack;
+mod preinit;
 mod recipe;
 mod replace;
 mod rm;

@@ -9,15 +9,18 @@ use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use monaka_vfs_core::image::{Image, Kind, Written, write};
 
+use super::preinit::{Preinit, refuse_initialised};
 use super::recipe::Recipe;
 use super::spec;
 use crate::cwd;
 use crate::module::analyze::Module;
+use crate::module::checkpoint;
 use crate::module::merge::{Layout, MergeRecord, Merged};
 use crate::module::mount::Mounted;
 use crate::module::packed::Packed;
 use crate::module::policy;
 use crate::module::program::{Program, Route};
+use crate::module::recognise::recognise;
 use crate::module::refusal::Refusal;
 use crate::output::{self, Output};
 use crate::policy::Control;
@@ -78,6 +81,8 @@ pub(crate) struct Opts {
     memory: Option<Layout>,
     #[command(flatten)]
     control: Control,
+    #[command(flatten)]
+    preinit: Preinit,
     /// Where the packed module goes; `-` is stdout (the default if the program
     /// comes from stdin)
     #[arg(short, long, value_name = "OUT.WASM")]
@@ -99,12 +104,18 @@ impl Opts {
             None if output::is_dash(&self.input) || recipe.dry_run => Path::new("-"),
             None => usage_error("pack", "say where the packed module goes: -o OUT.WASM"),
         };
+        self.preinit.check();
         recipe.check("pack", place, Some(&self.input))?;
         let wasm = output::read(&self.input)?;
+        recognise(&wasm)?;
+        let (wasm, mut warnings) = match self.preinit.stops_at_checkpoint() {
+            true => (wasm, Vec::new()),
+            false => checkpoint::fill(wasm)?,
+        };
         let module = Module::parse(&wasm)?;
         let packed = Packed::open(&wasm, &module)?;
-        let mut warnings = Vec::new();
         if let Some(packed) = &packed {
+            refuse_initialised(packed)?;
             match (packed.record.host_dirs(), self.allow_host_dirs) {
                 (false, true) => return Err(Refusal::HostDirsGone.into()),
                 (true, false) => warnings.push(
@@ -171,14 +182,20 @@ impl Opts {
         let mut out = Output::create(place, Some(&self.input))?;
         let shown = output::shown(place, "stdout");
         let copy = |source: &Source, len, out: &mut dyn Write| source.copy_to(len, old_data, out);
-        let written = emit(
-            &program,
-            &mounted,
-            &image,
-            (&mut out, shown),
-            recipe.progress(),
-            copy,
-        )?;
+        let written = match self.preinit.is_wanted() {
+            true => {
+                let mut wasm = Vec::new();
+                program.write(&mut wasm, &mounted, &image, copy)?;
+                let wasm = self.preinit.run(&wasm, &self.program_name())?;
+                let written = out.write_all(&wasm);
+                written.with_context(|| format!("cannot write {shown}"))?;
+                wasm.len() as u64
+            }
+            false => {
+                let out = (&mut out, shown);
+                emit(&program, &mounted, &image, out, recipe.progress(), copy)?
+            }
+        };
         if let Some((path, text)) = sbom {
             output::write(path, &text)?;
         }
@@ -192,6 +209,13 @@ impl Opts {
             ));
         }
         Ok(())
+    }
+
+    /// What the program finds as its own name: as `monaka run` has it, for the result.
+    fn program_name(&self) -> String {
+        let place = self.output.as_deref().unwrap_or(Path::new("-"));
+        let name = place.file_name().unwrap_or(place.as_os_str());
+        name.to_string_lossy().into_owned()
     }
 
     fn program<'a>(

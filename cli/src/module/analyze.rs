@@ -302,6 +302,11 @@ impl<'a> Module<'a> {
         self.types.get(ty as usize)?.as_ref()
     }
 
+    /// A function's type by its index.
+    pub(crate) fn type_at(&self, ty: u32) -> Option<&FuncType> {
+        self.types.get(ty as usize)?.as_ref()
+    }
+
     /// Whether a function's type is another than that of a host's function with
     /// the same parameters and results.
     fn is_related(&self, function: u32) -> bool {

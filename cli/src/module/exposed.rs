@@ -15,6 +15,7 @@ use super::merge::{Layout, MergeRecord, Merged};
 use super::packed::Packed;
 use super::section::{Section, id, join, leb_width, split, write_leb};
 use super::unlink::unlink;
+use crate::report::Hinted;
 
 /// A packed module that shows its file system.
 pub(crate) struct Exposed {
@@ -32,6 +33,13 @@ impl Exposed {
     pub(crate) fn new(packed: &Packed<'_>, module: &Module<'_>) -> Result<Exposed> {
         match packed.merged {
             Some(record) => expose(packed.wasm, module, &record),
+            // Its files are in the library's memory, which nothing else can read.
+            None if packed.init.is_some() => Err(Hinted::new(
+                "it is initialised, and linked with libmonaka_vfs.a, which shows its files to \
+                 nobody else",
+                "pack the original again with --route rewrite",
+            )
+            .into()),
             None => {
                 let wasm = merged(packed, module)?;
                 let record = MergeRecord::of(&split(&wasm)?)?;

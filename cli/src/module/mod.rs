@@ -12,6 +12,7 @@
 
 pub(crate) mod analyze;
 pub(crate) mod blob;
+pub(crate) mod checkpoint;
 pub(crate) mod checkup;
 mod code;
 pub(crate) mod exposed;
@@ -19,6 +20,7 @@ pub(crate) mod features;
 pub(crate) mod finish;
 mod foreign;
 mod graft;
+pub(crate) mod init;
 pub(crate) mod labels;
 pub(crate) mod link;
 mod lower;

@@ -12,6 +12,7 @@ use wasmparser::{
 };
 
 use super::analyze::{Module, memory_size, page_size};
+use super::init::{self, InitRecord};
 use super::merge::{self, MergeRecord, segment_header};
 use super::refusal::Refusal;
 use super::section::{Section, encoded, id, join, skim, split, write_leb};
@@ -184,6 +185,8 @@ pub(crate) struct Packed<'a> {
     pub(crate) record: ImageRecord,
     /// How the file system was merged in, unless the program is linked with it.
     pub(crate) merged: Option<MergeRecord>,
+    /// How it was initialised, if it was.
+    pub(crate) init: Option<InitRecord>,
     /// The image: tables, then data.
     pub(crate) image: &'a [u8],
 }
@@ -204,10 +207,20 @@ impl<'a> Packed<'a> {
                 && segment.bytes.len() as u64 == record.len()
         });
         let image = image.ok_or_else(displaced)?.bytes;
+        let init = sections
+            .iter()
+            .find(|section| section.is_custom(init::SECTION));
+        let init = init.map(|section| {
+            let record = section
+                .as_custom()
+                .and_then(|(_, payload)| InitRecord::decode(payload));
+            record.ok_or_else(|| damaged(format!("{} cannot be read", init::SECTION)))
+        });
         Ok(Some(Packed {
             wasm,
             record,
             merged,
+            init: init.transpose()?,
             image,
         }))
     }
