@@ -208,6 +208,18 @@ fn reasons(packed: &Packed<'_>, module: &Module<'_>) -> String {
         .collect()
 }
 
+/// Where the program begins, as a line; nothing where that is its beginning.
+fn starts(packed: &Packed<'_>) -> String {
+    match &packed.init {
+        None => String::new(),
+        Some(init) => format!(
+            "starts      initialised by {}, which may have changed files: `monaka ls` and its \
+             like show them as they were packed\n",
+            init.flag()
+        ),
+    }
+}
+
 /// What the module's bytes are for, the largest part first.
 fn shown_parts(packed: &Packed<'_>) -> Result<String> {
     let mut parts = Parts::of(packed)?.named(packed.merged.is_some()).to_vec();
@@ -267,6 +279,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
          sha256      {digest}\n\
          format      {format}, ABI {abi}\n\
          host dirs   {host_dirs}\n\
+         {starts}\
          policy\n\
          {policy}\
          imports     {imports} (`--imports` lists them)\n\
@@ -291,6 +304,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
         digest = digest(packed),
         format = record.format,
         abi = record.abi,
+        starts = starts(packed),
         policy = Table::of(packed)?.text(),
         imports = module.imports.len(),
         reasons = reasons(packed, module),
@@ -359,6 +373,13 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
         ("sha256", json::string(&digest(packed))),
         ("policy", Table::of(packed)?.json()),
         ("host_dirs", record.host_dirs().to_string()),
+        (
+            "initialised_by",
+            match &packed.init {
+                Some(init) => json::string(&init.flag()),
+                None => "null".into(),
+            },
+        ),
         ("module_bytes", packed.wasm.len().to_string()),
         ("parts", serde_json::to_string(&Parts::of(packed)?)?),
         (

@@ -22,6 +22,8 @@ mod resume;
 mod stack;
 mod state;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
