@@ -54,7 +54,7 @@ miri: ## the file system's tests under Miri (a nightly compiler, minutes)
 bench: build ## measure calls, packing, compression, and what grows with size
 	@tools/setup --tests
 	@tools/fetch large
-	$(CARGO) bench --locked -p monaka-tests --bench packed --bench compression --bench growth --bench scale
+	$(CARGO) bench --locked -p monaka-tests --bench packed --bench compression --bench growth --bench scale --bench start
 
 bless-perf: build ## accept what calls cost by now, in instructions
 	@tools/setup --tests

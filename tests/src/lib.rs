@@ -8,6 +8,7 @@ pub mod compressed;
 pub mod engine;
 pub mod fuzz;
 pub mod native;
+pub mod prepared;
 pub mod runtime;
 pub mod scarce;
 pub mod toolbox;

@@ -194,6 +194,7 @@ impl Program {
         for input in [
             "tests/programs/tree.h",
             "tests/programs/report.h",
+            "libvfs/guest/include/monaka.h",
             "tools/wasi-cc",
             "tools/build-example",
             "tools/build-c-subject",

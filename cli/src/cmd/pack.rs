@@ -54,6 +54,7 @@ Examples:
   monaka pack app.wasm --mapdir /::. --exclude .git --file /etc/version=1.2 --dry-run
   monaka pack app.wasm --mapdir /::./root --compress -o out.wasm
   monaka pack app.wasm --mapdir /::. --profile pure --env MODE=test -o out.wasm
+  monaka pack lua.wasm --mapdir /::./lib --init-run --init-arg /init.lua -o out.wasm
   monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -
   monaka pack --max-bytes 64M      (all else is in monaka.toml; `monaka init` writes one)
 

@@ -25,6 +25,53 @@ extern "C" {
  * of different numbers refuse each other. */
 #define MONAKA_ABI 3
 
+/*
+ * Starting already initialised.
+ *
+ * `monaka pack --init-run` runs the program up to this call and packs it as it is then:
+ * later runs return from here. It needs no library. Packed without that flag, and under
+ * `monaka run`, the call does nothing; a program that is not packed imports it as
+ * `monaka.checkpoint`, which no other host has.
+ *
+ * What the program took from its environment before is that of pack time, in every run:
+ * arguments, variables, the time, buffered output that was not flushed. The two functions
+ * below replace arguments and variables by those of the run.
+ */
+#ifdef __wasm__
+__attribute__((import_module("monaka"), import_name("checkpoint")))
+#endif
+void monaka_checkpoint(void);
+
+#if defined(__wasi__) && __has_include(<wasi/api.h>) && __has_include(<wasi/libc-environ.h>)
+#include <stdlib.h>
+#include <wasi/api.h>
+#include <wasi/libc-environ.h>
+
+/* Sets *argc and *argv to the arguments of this run, of which the first is the program's
+ * name. Answers 0, or -1 with both as they were. What they were is not freed. */
+static inline int monaka_refresh_args(int *argc, char ***argv) {
+    __wasi_size_t count, size;
+    if (__wasi_args_sizes_get(&count, &size) != 0)
+        return -1;
+    char **list = (char **)calloc((size_t)count + 1, sizeof(char *));
+    char *text = (char *)malloc(size ? size : 1);
+    if (!list || !text || __wasi_args_get((uint8_t **)list, (uint8_t *)text) != 0) {
+        free(list);
+        free(text);
+        return -1;
+    }
+    *argc = (int)count;
+    *argv = list;
+    return 0;
+}
+
+/* Lets getenv() and environ be those of this run. Changes by setenv() are lost. */
+static inline void monaka_refresh_environ(void) {
+    __wasilibc_deinitialize_environ();
+    __wasilibc_maybe_reinitialize_environ_eagerly();
+}
+#endif
+
 #ifdef __cplusplus
 }
 #endif

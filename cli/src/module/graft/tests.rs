@@ -174,6 +174,7 @@ fn another_blobs_state_is_not_replaced() {
         wasm: &wasm,
         record: ImageRecord::decode(&[0; 64]).unwrap(),
         merged: Some(record),
+        init: None,
         image: &[],
     };
     let error = Merged::reopen(&packed, record, false).err().unwrap();

@@ -499,7 +499,12 @@ fn ended(error: wasmtime::Error, plan: &Plan<'_>) -> anyhow::Error {
         )
         .into();
     }
-    boxed(error).context(format!("the program has failed {place}"))
+    Hinted::new(
+        format!("the program has failed {place}: {:#}", boxed(error)),
+        "see whether it fails without being initialised, too; what it finds in its environment \
+         is what --init-arg and --init-env give",
+    )
+    .into()
 }
 
 fn boxed(error: wasmtime::Error) -> anyhow::Error {

@@ -7,11 +7,14 @@
 //! ```wat
 //! call $f
 //! global.get $unwinding
-//! if (param …) (result …)      ;; what the call answered, and all operands below
+//! if (param …) (result …)      ;; what the call answered, and the operands below
 //!   …                          ;; operands and locals into the memory `stack`
 //!   return                     ;; of zeros
 //! end
 //! ```
+//!
+//! Operands that stand below the block that a call is in are out of reach there, so they
+//! are put into locals as well where the block opens.
 //!
 //! So once `$unwinding` is set, where the innermost call is one of the host's, each
 //! function leaves its frame and returns, the innermost first. Nothing of the program
@@ -24,7 +27,7 @@ use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
 use wasm_encoder::{ConstExpr, Encode as _, Instruction, MemArg};
 use wasmparser::{ExternalKind, ValType};
 
-use super::stack::{Frame, Site};
+use super::stack::{Arm, Block, Frame, Site};
 use super::survey::{Segment, Survey};
 use crate::module::analyze::Module;
 use crate::module::graft::{appended, complete};
@@ -160,8 +163,64 @@ impl Types {
 struct Edit {
     /// Further locals.
     locals: Vec<ValType>,
+    /// The locals of a call's own, one of each type that is needed.
+    scratch: Vec<(ValType, u32)>,
+    /// The locals with what is on the stack where a block opens.
+    kept: BTreeMap<usize, Vec<u32>>,
     /// Bytes, and where in the module they are put.
-    inserted: BTreeMap<usize, Vec<u8>>,
+    inserted: BTreeMap<(usize, Side), Vec<u8>>,
+}
+
+/// Whether bytes belong to the instruction before their place or to that behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Before,
+    Behind,
+}
+
+impl Edit {
+    /// A new local of a function that has `own`.
+    fn local(&mut self, own: usize, ty: ValType) -> u32 {
+        self.locals.push(ty);
+        (own + self.locals.len() - 1) as u32
+    }
+
+    fn scratch(&mut self, own: usize, ty: ValType) -> u32 {
+        if let Some((_, local)) = self.scratch.iter().find(|(known, _)| *known == ty) {
+            return *local;
+        }
+        let local = self.local(own, ty);
+        self.scratch.push((ty, local));
+        local
+    }
+
+    /// The locals with the operands that stand below block `next` in `block`. They are
+    /// set where the block opens: inside it nothing reaches them.
+    fn kept(&mut self, site: &Site, block: &Block, next: &Block) -> &[u32] {
+        let own = site.locals.len();
+        let count = next.height - block.height;
+        if count == 0 {
+            return &[];
+        }
+        let at = next.opener.start;
+        if !self.kept.contains_key(&at) {
+            let mut types = site.operands[block.height..next.height].to_vec();
+            types.extend(&next.params);
+            if next.arm != Arm::Whole {
+                types.push(ValType::I32);
+            }
+            let locals: Vec<u32> = types.iter().map(|ty| self.local(own, *ty)).collect();
+            let code = self.inserted.entry((at, Side::Behind)).or_default();
+            for local in locals.iter().rev() {
+                Instruction::LocalSet(*local).encode(code);
+            }
+            for local in &locals {
+                Instruction::LocalGet(*local).encode(code);
+            }
+            self.kept.insert(at, locals);
+        }
+        &self.kept[&at][..count]
+    }
 }
 
 struct Copy<'m> {
@@ -227,7 +286,7 @@ impl Copy<'_> {
         }
         for drop in &survey.drops {
             let edit = self.edits.entry(drop.function).or_default();
-            let to = edit.inserted.entry(drop.end).or_default();
+            let to = edit.inserted.entry((drop.end, Side::Before)).or_default();
             Instruction::I32Const(1).encode(to);
             Instruction::GlobalSet(globals[&drop.segment]).encode(to);
         }
@@ -249,19 +308,17 @@ impl Copy<'_> {
     }
 
     fn spill_site(&mut self, number: usize, site: &Site, unwinding: u32, top: u32) -> Result<()> {
-        let through: Vec<ValType> = [&site.operands[..], &site.results].concat();
+        let innermost = site.blocks.last().map_or(0, |block| block.height);
+        let through: Vec<ValType> = [&site.operands[innermost..], &site.results].concat();
         let ty = self.types.index(&through, &through)?;
         let own = self.module.function_type(site.function);
         let own = own.context("a function has no type")?.results();
         let edit = self.edits.entry(site.function).or_default();
-        let mut scratch = |ty: ValType| {
-            let at = edit.locals.iter().position(|known| *known == ty);
-            let at = at.unwrap_or_else(|| {
-                edit.locals.push(ty);
-                edit.locals.len() - 1
-            });
-            (site.locals.len() + at) as u32
-        };
+        let mut below = Vec::with_capacity(innermost);
+        for pair in site.blocks.windows(2) {
+            below.extend_from_slice(edit.kept(site, &pair[0], &pair[1]));
+        }
+        let own_locals = site.locals.len();
         let mut code = Vec::new();
         Instruction::GlobalGet(unwinding).encode(&mut code);
         Instruction::If(wasm_encoder::BlockType::FunctionType(ty)).encode(&mut code);
@@ -293,14 +350,20 @@ impl Copy<'_> {
         };
         let first = 1 + site.locals.len();
         for (at, ty) in site.operands.iter().enumerate().rev() {
-            let local = scratch(*ty);
-            Instruction::LocalSet(local).encode(&mut code);
+            let local = match below.get(at) {
+                Some(local) => *local,
+                None => {
+                    let local = edit.scratch(own_locals, *ty);
+                    Instruction::LocalSet(local).encode(&mut code);
+                    local
+                }
+            };
             store(first + at, local, *ty, &mut code);
         }
         for (at, ty) in site.locals.iter().enumerate() {
             store(1 + at, at as u32, *ty, &mut code);
         }
-        let i32 = scratch(ValType::I32);
+        let i32 = edit.scratch(own_locals, ValType::I32);
         Instruction::I32Const(number as i32).encode(&mut code);
         Instruction::LocalSet(i32).encode(&mut code);
         store(0, i32, ValType::I32, &mut code);
@@ -313,7 +376,7 @@ impl Copy<'_> {
         }
         Instruction::Return.encode(&mut code);
         Instruction::End.encode(&mut code);
-        edit.inserted.insert(site.call.end, code);
+        edit.inserted.insert((site.call.end, Side::Before), code);
         Ok(())
     }
 
@@ -427,7 +490,7 @@ impl Copy<'_> {
             }
             let mut copied = ops;
             let mut shifts = Vec::new();
-            for (at, bytes) in &edit.inserted {
+            for ((at, _), bytes) in &edit.inserted {
                 shifts.push((copied, new.len()));
                 new.extend_from_slice(&self.wasm[copied..*at]);
                 new.extend_from_slice(bytes);
