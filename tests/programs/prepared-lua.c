@@ -28,7 +28,6 @@ int main(int argc, char **argv) {
     monaka_checkpoint();
     if (monaka_refresh_args(&argc, &argv) != 0 || argc != 2)
         return 2;
-    int failed = run(lua, argv[1]);
-    lua_close(lua);
-    return failed;
+    /* The state is not closed: it ends with the program. */
+    return run(lua, argv[1]);
 }

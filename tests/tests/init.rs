@@ -267,7 +267,7 @@ fn flags_that_say_nothing_are_refused() {
             "cannot be used with",
         ),
         (
-            &["--init-run", "--init-timeout", "-1"],
+            &["--init-run", "--init-timeout=0"],
             2,
             "a number of seconds",
         ),
