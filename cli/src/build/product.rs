@@ -128,6 +128,9 @@ pub(crate) fn program<'a>(
     compressed: bool,
     policed: &'a mut Vec<u8>,
 ) -> Result<(Program<'a>, Vec<String>)> {
+    if let Some(init) = packed.and_then(|packed| packed.init.as_ref()) {
+        return Err(init.refusal().into());
+    }
     if let Some(packed) = packed
         && let Some(record) = packed.merged
     {
