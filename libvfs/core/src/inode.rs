@@ -92,6 +92,17 @@ pub enum SeenKind<'f, 'i> {
     Device(Device),
 }
 
+/// Where a walk goes on from an inode.
+#[derive(Clone, Copy, Debug)]
+pub enum Leads<'f, 'i> {
+    /// To what this target leads to.
+    Link(&'f [u8]),
+    /// To its entries.
+    Directory(&'f Directory<'i>),
+    /// It ends here.
+    Nowhere,
+}
+
 impl<'f, 'i: 'f> Seen<'f, 'i> {
     /// As [`Inode::atim`].
     pub fn atim(self) -> Timestamp {
@@ -157,15 +168,18 @@ impl<'f, 'i: 'f> Seen<'f, 'i> {
         }
     }
 
-    /// Where a symbolic link leads; `None` if it is something else.
-    pub fn target(self) -> Option<&'f [u8]> {
+    /// Where a walk goes on from here.
+    pub fn leads(self) -> Leads<'f, 'i> {
         match self {
-            Seen::Packed(record) => record.target(),
-            Seen::Own(Inode {
-                kind: Kind::Symlink(target),
-                ..
-            }) => Some(target),
-            Seen::Own(_) => None,
+            Seen::Packed(record) => match record.target() {
+                Some(target) => Leads::Link(target),
+                None => Leads::Nowhere,
+            },
+            Seen::Own(inode) => match &inode.kind {
+                Kind::Directory(directory) => Leads::Directory(directory),
+                Kind::Symlink(target) => Leads::Link(target),
+                Kind::Regular(_) | Kind::Device(_) => Leads::Nowhere,
+            },
         }
     }
 

@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 
 use crate::errno::{Errno, Result};
-use crate::inode::Ino;
+use crate::inode::{Ino, Leads};
 use crate::memfs::Memfs;
 use crate::name::{Name, NameBuf};
 
@@ -132,6 +132,7 @@ pub fn resolve<'a>(
         _ => {}
     }
     let mut at = base;
+    let mut directory = fs.directory(at);
     // What is left of the path, or of the target of the link being followed;
     // and what is left behind each link that led here, innermost last.
     let mut rest = path;
@@ -156,18 +157,18 @@ pub fn resolve<'a>(
         rest = after;
         let is_last = only_slashes(rest) && behind.iter().all(|outer| only_slashes(outer));
         let slash = || !rest.is_empty() || behind.iter().any(|outer| !outer.is_empty());
-        let directory = fs.directory(at)?;
+        let here = directory?;
         let (last, ino) = match component {
             b"." => (Last::Dot, Some(at)),
             b".." if at == base => return Err(Errno::PERM),
-            b".." => (Last::DotDot, Some(directory.parent)),
+            b".." => (Last::DotDot, Some(here.parent)),
             name => {
                 let name = Name::component(name)?;
-                (Last::Entry(at, name), directory.get(name))
+                (Last::Entry(at, name), here.get(name))
             }
         };
-        if let Some(ino) = ino
-            && let Some(target) = fs.inode(ino).target()
+        let leads = ino.map_or(Leads::Nowhere, |ino| fs.inode(ino).leads());
+        if let Leads::Link(target) = leads
             && (!is_last || follow.last(slash()))
         {
             followed += 1;
@@ -179,6 +180,7 @@ pub fn resolve<'a>(
                     return Err(Errno::PERM);
                 }
                 at = base;
+                directory = fs.directory(at);
             }
             if !rest.is_empty() {
                 behind.push(rest);
@@ -189,6 +191,10 @@ pub fn resolve<'a>(
             return Ok(Resolved { last, ino, slash });
         } else {
             at = ino.ok_or(Errno::NOENT)?;
+            directory = match leads {
+                Leads::Directory(there) => Ok(there),
+                _ => Err(Errno::NOTDIR),
+            };
         }
     }
 }
