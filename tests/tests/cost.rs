@@ -5,7 +5,6 @@
 //! too: how fast bytes are copied is for `make bench`. `tests/golden/cost.txt` holds
 //! the counts as they were accepted last; `make bless-perf` accepts those of now.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +19,17 @@ use wasmtime::{Config, Engine};
 /// How far a count may be from the accepted one: another compiler of the library
 /// does not generate the same code.
 const TOLERANCE: f64 = 0.1;
+
+/// What no file call asks for: creating a file asks for the time.
+const POLICY: [&str; 7] = [
+    "--env=HOME=/",
+    "--env-allow=LANG",
+    "--arg=--quiet",
+    "--args-deny",
+    "--random=seed=7",
+    "--yield=deny",
+    "--raise=deny",
+];
 
 /// Files in the large directory.
 const MANY: usize = 1000;
@@ -64,27 +74,38 @@ fn fill(root: &Path) {
     }
 }
 
-/// The program in each home of the file system.
-fn homes(room: &Path) -> Option<[(&'static str, PathBuf); 3]> {
-    let libc = Libc::ALL.into_iter().find(|libc| libc.is_here())?;
+/// The program in each home of the file system, packed with more `flags`.
+fn homes(libc: Libc, room: &Path, flags: &[&str]) -> [(&'static str, PathBuf); 3] {
     let root = room.join("root");
     fill(&root);
     let linked = toolbox::Program::Calls.compile(libc, Opt::O2, Linked::Last);
     let caller_wasm = room.join("caller.wasm");
     let wasm = wat::parse_str(caller()).expect("a module");
     fs::write(&caller_wasm, wasm).expect("write");
-    let pack = |name: &'static str, module: &Path, flags: &[&str]| {
+    let pack = |name: &'static str, module: &Path, layout: &[&str]| {
         let packed = room.join(format!("{name}.wasm"));
         let mapping = ["--mapdir".into(), toolbox::mapped("/", &root)];
-        let args = mapping.into_iter().chain(flags.iter().map(Into::into));
-        toolbox::pack(module, args, &packed);
+        let flags = layout.iter().chain(flags).map(Into::into);
+        toolbox::pack(module, mapping.into_iter().chain(flags), &packed);
         (name, packed)
     };
-    Some([
+    [
         pack("linked", &linked, &[]),
         pack("single", &caller_wasm, &[]),
         pack("multi", &caller_wasm, &["--memory", "multi"]),
-    ])
+    ]
+}
+
+/// Instructions per call in each home.
+fn measured(homes: &[(&'static str, PathBuf)]) -> Vec<Vec<(&'static str, u64)>> {
+    let mut config = Config::new();
+    config.consume_fuel(true);
+    let engine = Engine::new(&config).expect("an engine");
+    let costs = homes.iter().map(|(_, packed)| {
+        let program = Program::load(&engine, packed).expect("load");
+        costs(&mut program.start(None).expect("start"))
+    });
+    costs.collect()
 }
 
 /// Instructions per call.
@@ -158,30 +179,20 @@ fn costs(guest: &mut Guest<Exports>) -> Vec<(&'static str, u64)> {
 #[test]
 fn calls_cost_what_was_accepted() {
     let room = TempDir::new().expect("create a directory");
-    let Some(homes) = homes(room.path()) else {
+    let Some(libc) = Libc::ALL.into_iter().find(|libc| libc.is_here()) else {
         toolbox::skip("no compiler for C");
         return;
     };
-    let mut config = Config::new();
-    config.consume_fuel(true);
-    let engine = Engine::new(&config).expect("an engine");
-    let mut names = Vec::new();
-    let mut counts: BTreeMap<_, Vec<u64>> = BTreeMap::new();
-    for (_, packed) in &homes {
-        let program = Program::load(&engine, packed).expect("load");
-        let mut guest = program.start(None).expect("start");
-        let costs = costs(&mut guest);
-        names = costs.iter().map(|(name, _)| *name).collect();
-        for (name, count) in costs {
-            counts.entry(name).or_default().push(count);
-        }
-    }
+    let homes = homes(libc, room.path(), &[]);
+    let measured = measured(&homes);
+    let names = measured[0].iter().map(|(name, _)| *name);
     let row = |name: &str, cells: [&str; 3]| {
         format!("{name:38}{:>8}{:>8}{:>8}\n", cells[0], cells[1], cells[2])
     };
     let mut table = row("instructions per call", homes.map(|(home, _)| home));
-    for name in names {
-        let cells: Vec<String> = counts[name].iter().map(u64::to_string).collect();
+    for (at, name) in names.enumerate() {
+        let cells = measured.iter().map(|costs| costs[at].1.to_string());
+        let cells: Vec<String> = cells.collect();
         table += &row(name, [&cells[0], &cells[1], &cells[2]]);
     }
     let golden = toolbox::root().join("tests/golden/cost.txt");
@@ -206,6 +217,21 @@ fn near(accepted: &str, table: &str) -> bool {
         }
     }) && accepted.next().is_none()
         && table.next().is_none()
+}
+
+/// What a policy is about are other functions of the module, so the rest of it runs the
+/// same instructions as without.
+#[test]
+fn a_policy_costs_nothing_where_it_is_not_asked() {
+    let Some(libc) = Libc::ALL.into_iter().find(|libc| libc.is_here()) else {
+        toolbox::skip("no compiler for C");
+        return;
+    };
+    let [free, policed] = [&[][..], &POLICY].map(|flags| {
+        let room = TempDir::new().expect("create a directory");
+        measured(&homes(libc, room.path(), flags))
+    });
+    assert_eq!(free, policed);
 }
 
 #[test]
