@@ -35,7 +35,7 @@
 //! indirect calls of its type.
 
 use crate::errno::{Errno, Result};
-use crate::image::{ALIGN, Image, ImageError};
+use crate::image::{ALIGN, Image};
 use crate::vfs::Vfs;
 
 /// Begins every record.
@@ -102,15 +102,13 @@ impl Request {
         (room <= most).then_some(room as usize)
     }
 
-    /// Mounts the image that was asked for, once its tables are there.
+    /// Mounts the image that was asked for, once its tables are there, as `pack` has
+    /// written them.
     ///
-    /// `NOMEM` when memory is out, `INVAL` where the tables are not an image's.
+    /// `NOSPC` when memory is out, `INVAL` where the tables are not an image's.
     pub fn mount<'i>(&self, tables: &'i [u8], data: &'i [u8]) -> Result<Vfs<'i>> {
-        match Image::open(tables) {
-            Ok(image) => Vfs::mount(&image, data, self.flags & MOUNT_HOST_DIRS != 0),
-            Err(ImageError::OutOfMemory) => Err(Errno::NOMEM),
-            Err(_) => Err(Errno::INVAL),
-        }
+        let image = Image::written(tables).map_err(|_| Errno::INVAL)?;
+        Vfs::mount(&image, data, self.flags & MOUNT_HOST_DIRS != 0)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Tables as they stand in memory, checked and then read without copying.
 //!
-//! [`Image::open`] is the only door and checks every rule of docs/SPEC.md, so
+//! [`Image::open`] is the door and checks every rule of docs/SPEC.md, so
 //! what comes after it is infallible: an inode that a dirent names exists, a
-//! name is a name, a walk from the root ends.
+//! name is a name, a walk from the root ends. [`Image::written`] is there for
+//! tables that never were in the hands of others.
 //!
 //! 1. This is compiled into the program too, where it must be small and a
 //!    `usize` has 32 bits: lengths are added as `u64`, and nothing here formats.
@@ -354,6 +355,15 @@ impl<'a> Image<'a> {
         let (image, superblock) = Image::split(tables)?;
         image.check(&superblock)?;
         Ok(image)
+    }
+
+    /// The tables of an image that was [written](super::write) just now, of which only
+    /// the superblock is checked.
+    ///
+    /// For the library inside a program, which nobody but `pack` asks to mount: checking
+    /// again what cannot be wrong would take room in every program that is linked with it.
+    pub fn written(tables: &'a [u8]) -> Result<Image<'a>, ImageError> {
+        Ok(Image::split(tables)?.0)
     }
 
     /// Reads the superblock and what follows it; checks that it is one, of this
