@@ -109,6 +109,7 @@ impl Opts {
         recipe.check("pack", place, Some(&self.input))?;
         let wasm = output::read(&self.input)?;
         recognise(&wasm)?;
+        self.preinit.check_host_dirs(self.allow_host_dirs)?;
         let (wasm, mut warnings) = match self.preinit.stops_at_checkpoint() {
             true => (wasm, Vec::new()),
             false => checkpoint::fill(wasm)?,

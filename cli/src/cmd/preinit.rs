@@ -24,17 +24,19 @@ pub(super) struct Preinit {
     ///
     /// It is an error if it ends before, reads stdin or asks for random bytes. Directories
     /// of the host are not there. The clock is, and the times it shows are kept.
-    #[arg(long, conflicts_with_all = ["init_func", "dry_run", "allow_host_dirs"])]
+    #[arg(long, overrides_with = "init_func", conflicts_with = "dry_run")]
     init_run: bool,
     /// Call this export (after `_initialize`, if there is one); later runs find what it did
     ///
-    /// All else is as with --init-run. `_initialize` is not called again. In a program
+    /// All else is as with --init-run; of the two the later counts. `_initialize` is not
+    /// called again. In a program
     /// with a `_start` that runs later, constructors with it; what they set, NAME must
     /// not have changed.
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["dry_run", "allow_host_dirs"]
+        overrides_with = "init_run",
+        conflicts_with = "dry_run"
     )]
     init_func: Option<String>,
     /// An argument for the program while it is initialised; may be given many times
@@ -87,6 +89,19 @@ impl Preinit {
         };
         let message = format!("{flag} is for --init-run or --init-func, and neither is given");
         usage_error("pack", &message);
+    }
+
+    /// Refuses host directories, which are not there while it is initialised.
+    pub(super) fn check_host_dirs(&self, allowed: bool) -> Result<()> {
+        match allowed && self.is_wanted() {
+            true => Err(Hinted::new(
+                "a program that is initialised cannot see the host's directories: it has looked \
+                 for them when there were none",
+                "leave out --allow-host-dirs, or --init-run and --init-func",
+            )
+            .into()),
+            false => Ok(()),
+        }
     }
 
     /// The packed module `wasm` of the program `name`, initialised.
