@@ -258,14 +258,15 @@ fn flags_that_say_nothing_are_refused() {
         (&["--init-timeout", "3"], 2, "--init-timeout is for"),
         (
             &["--init-run", "--init-func", "f"],
-            2,
-            "cannot be used with",
+            1,
+            "it does not export f",
         ),
         (
             &["--init-run", "--allow-host-dirs"],
-            2,
-            "cannot be used with",
+            1,
+            "cannot see the host's directories",
         ),
+        (&["--init-run", "--dry-run"], 2, "cannot be used with"),
         (
             &["--init-run", "--init-timeout=0"],
             2,

@@ -29,9 +29,8 @@ pub(super) struct Preinit {
     /// Call this export (after `_initialize`, if there is one); later runs find what it did
     ///
     /// All else is as with --init-run; of the two the later counts. `_initialize` is not
-    /// called again. In a program
-    /// with a `_start` that runs later, constructors with it; what they set, NAME must
-    /// not have changed.
+    /// called again. In a program with a `_start` that runs later, constructors with it;
+    /// what they set, NAME must not have changed.
     #[arg(
         long,
         value_name = "NAME",
