@@ -1,5 +1,6 @@
 //! The `monaka` command.
 
+mod access;
 mod build;
 mod cmd;
 mod compare;

@@ -47,6 +47,8 @@ pub struct Native {
     pub random_left: u64,
     /// The descriptors that the host has open.
     pub open: Vec<u32>,
+    /// Those of them that are sockets; the others are directories.
+    pub sockets: Vec<u32>,
     /// Serves the calls that reach the host: the witx's name and the arguments.
     pub host: fn(&mut Native, &str, &[u64]) -> Result<()>,
 }
@@ -69,6 +71,7 @@ impl Native {
             seed: 1,
             random_left: u64::MAX,
             open: vec![0, 1, 2],
+            sockets: vec![],
             host: unreachable_host,
         }
     }
@@ -128,8 +131,9 @@ macro_rules! host {
                 Ok(())
             }
 
-            fn is_open(&mut self, fd: u32) -> bool {
-                self.open.contains(&fd)
+            fn filetype(&mut self, fd: u32) -> Option<u8> {
+                let socket = self.sockets.contains(&fd);
+                self.open.contains(&fd).then_some(if socket { 6 } else { 3 })
             }
 
             $(
@@ -246,8 +250,13 @@ impl Guest {
         Guest::mount(tree, false)
     }
 
-    /// As [`Guest::new`]; with `host_dirs` the host's descriptors join.
-    pub fn mount(tree: Tree<Vec<u8>>, host_dirs: bool) -> Guest {
+    /// As [`Guest::new`]; with `host_dirs` the host's descriptors join, sockets too.
+    pub fn mount(mut tree: Tree<Vec<u8>>, host_dirs: bool) -> Guest {
+        if host_dirs {
+            let mut access = tree.access().clone();
+            access.sockets = true;
+            tree.set_access(access);
+        }
         Guest::of(Packed::new(tree), host_dirs)
     }
 

@@ -20,6 +20,7 @@ use crate::module::merge::{Layout, Merged};
 use crate::module::packed::Packed;
 use crate::module::policy::{self, Policy};
 use crate::module::program::{Program, Route};
+use crate::module::reach::Reach;
 use crate::report::Hinted;
 use crate::scan::Source;
 
@@ -119,17 +120,22 @@ fn taken(state: &mut State, command: &str) -> Result<Rc<Module>> {
 /// A program that is to be packed under a policy, whatever was packed into it before,
 /// and what the user should know. `module` was parsed from `wasm` and `packed` found in
 /// it; a program that is linked has its bytes in `policed`.
+#[expect(clippy::too_many_arguments, reason = "they are unlike each other")]
 pub(crate) fn program<'a>(
     wasm: &'a [u8],
     module: &analyze::Module<'a>,
     packed: Option<&Packed<'a>>,
     policy: &Policy,
+    reach: Reach,
     (route, layout): (Option<Route>, Layout),
     compressed: bool,
     policed: &'a mut Vec<u8>,
 ) -> Result<(Program<'a>, Vec<String>)> {
     if let Some(init) = packed.and_then(|packed| packed.init.as_ref()) {
         return Err(init.refusal().into());
+    }
+    if let Some(packed) = packed {
+        packed.check_calls(reach)?;
     }
     if let Some(packed) = packed
         && let Some(record) = packed.merged
@@ -145,6 +151,6 @@ pub(crate) fn program<'a>(
     let (bytes, notes) = policy::police(&original, policy)?;
     *policed = bytes.into_owned();
     let module = analyze::Module::parse(policed)?;
-    let program = Program::new(policed, &module, route, layout, false, compressed)?;
+    let program = Program::new(policed, &module, route, layout, reach, compressed)?;
     Ok((program, notes))
 }

@@ -23,6 +23,7 @@ use crate::module::analyze::Module;
 use crate::module::merge::Layout;
 use crate::module::packed::{self, Packed};
 use crate::module::policy::Policy;
+use crate::module::reach::Reach;
 use crate::remains::{Finished, Left};
 use crate::report::{self, Hinted};
 use crate::scan::{Scanner, Source};
@@ -134,6 +135,7 @@ fn pack(wasm: &[u8], tree: Tree<Source>) -> Result<(Vec<u8>, HashMap<u64, Source
         &module,
         own.as_ref(),
         &policy,
+        Reach::of(&tree, false),
         how,
         compressed,
         &mut policed,

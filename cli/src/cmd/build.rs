@@ -9,6 +9,7 @@ use monaka_vfs_core::image::write;
 
 use super::pack::{Summary, emit};
 use super::recipe::Compression;
+use crate::access::Reached;
 use crate::build::{Product, Request, build, program};
 use crate::cwd;
 use crate::dates::Dates;
@@ -19,8 +20,9 @@ use crate::module::merge::Layout;
 use crate::module::packed::Packed;
 use crate::module::policy::Record;
 use crate::module::program::{Program, Route};
+use crate::module::reach::Reach;
 use crate::output::{self, Output};
-use crate::policy::Control;
+use crate::policy::{Control, Start};
 use crate::progress::Progress;
 use crate::report::{self, Hinted};
 use crate::scan::{Source, compress, preopens};
@@ -94,6 +96,8 @@ pub(crate) struct Opts {
     compression: Compression,
     #[command(flatten)]
     control: Control,
+    #[command(flatten)]
+    reached: Reached,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
     quiet: bool,
@@ -224,6 +228,12 @@ impl Opts {
         }
         let access = self.control.access(tree.access().clone(), &policy);
         tree.set_access(access);
+        let denied = self.control.start() != Start::Keep;
+        self.reached.apply(&mut tree, false, Some(false), denied)?;
+        let reach = Reach::of(&tree, false);
+        if let Some(packed) = &packed {
+            packed.check_reach(reach).with_context(cannot)?;
+        }
         let compressed = self.compression.level().is_some() || tree.has_compressed();
         let mut valid = tree.validate()?;
         if let Some(level) = self.compression.level() {
@@ -236,6 +246,7 @@ impl Opts {
             &module,
             packed.as_ref(),
             &policy,
+            reach,
             (self.route, self.memory.unwrap_or_default()),
             compressed,
             &mut policed,

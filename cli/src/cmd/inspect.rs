@@ -188,11 +188,16 @@ fn digest(packed: &Packed<'_>) -> String {
     text
 }
 
+/// Whether the program sees any directory of the host's.
+fn sees_host(packed: &Packed<'_>, image: Image<'_>) -> bool {
+    packed.record.host_dirs() || image.host_directories().len() > 0
+}
+
 /// Why the module imports what it imports: a line for each reason.
-fn reasons(packed: &Packed<'_>, module: &Module<'_>) -> String {
-    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+fn reasons(packed: &Packed<'_>, module: &Module<'_>, image: Image<'_>) -> String {
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     for import in &module.imports {
-        let reason = reason(import, packed.record.host_dirs());
+        let reason = reason(import, &image.access(), sees_host(packed, image));
         let name = match import.module {
             witx::MODULE => import.name.to_string(),
             module => format!("{module}.{}", import.name),
@@ -263,9 +268,10 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
         [places, but] if but.is_empty() => places.join(", "),
         [places, but] => format!("{}, but not {}", places.join(", "), but.join(", ")),
     };
-    let host_dirs = match record.host_dirs() {
-        true => "visible at run time, behind the packed ones",
-        false => "not visible",
+    let host_dirs = match (record.host_dirs(), sees_host(packed, image)) {
+        (true, _) => "visible at run time, behind the packed ones",
+        (false, true) => "those that --preopen names",
+        (false, false) => "not visible",
     };
     Ok(format!(
         "packed      {contents}\n\
@@ -307,7 +313,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
         starts = starts(packed),
         policy = Table::of(packed)?.text(),
         imports = module.imports.len(),
-        reasons = reasons(packed, module),
+        reasons = reasons(packed, module, image),
         size = report::bytes(packed.wasm.len() as u64),
         parts = shown_parts(packed)?,
         memories = shown_memories(packed, module)?,
@@ -392,12 +398,9 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
         ),
         (
             "import_reasons",
-            json::array(
-                module
-                    .imports
-                    .iter()
-                    .map(|import| json::string(reason(import, packed.record.host_dirs()))),
-            ),
+            json::array(module.imports.iter().map(|import| {
+                json::string(&reason(import, &image.access(), sees_host(packed, image)))
+            })),
         ),
         ("features", features_json(&features)),
         ("runs_on", runs_on_json(&features)),

@@ -12,6 +12,7 @@ use monaka_vfs_core::image::{Image, Kind, Written, write};
 use super::preinit::{Preinit, refuse_initialised};
 use super::recipe::Recipe;
 use super::spec;
+use crate::access::Reached;
 use crate::cwd;
 use crate::module::analyze::Module;
 use crate::module::checkpoint;
@@ -20,10 +21,11 @@ use crate::module::mount::Mounted;
 use crate::module::packed::Packed;
 use crate::module::policy;
 use crate::module::program::{Program, Route};
+use crate::module::reach::Reach;
 use crate::module::recognise::recognise;
 use crate::module::refusal::Refusal;
 use crate::output::{self, Output};
-use crate::policy::Control;
+use crate::policy::{Control, Start};
 use crate::progress::{Bar, Progress};
 use crate::report::{self, Hinted};
 use crate::scan::Source;
@@ -73,6 +75,8 @@ pub(crate) struct Opts {
     /// Without it, no file-system import is left in the module.
     #[arg(long)]
     allow_host_dirs: bool,
+    #[command(flatten)]
+    reached: Reached,
     /// How the file system gets into the program; without it, linked where the
     /// library is inside
     #[arg(long, value_enum)]
@@ -141,8 +145,16 @@ impl Opts {
         if let Some(cwd) = &policy.cwd {
             cwd::open(&mut tree, cwd)?;
         }
+        let before = packed.as_ref().map(|packed| packed.record.host_dirs());
         let access = self.control.access(tree.access().clone(), &policy);
         tree.set_access(access);
+        let reached = &self.reached;
+        let denied = self.control.start() != Start::Keep;
+        reached.apply(&mut tree, self.allow_host_dirs, before, denied)?;
+        let reach = Reach::of(&tree, self.allow_host_dirs);
+        if let Some(packed) = &packed {
+            packed.check_reach(reach)?;
+        }
         let compressed = recipe.compresses(&tree);
         // A packed module is packed anew, as the program that it was.
         let original;
@@ -165,7 +177,7 @@ impl Opts {
                 let notes;
                 (policed, notes) = policy::police(free, &policy)?;
                 warnings.extend(notes);
-                self.program(&policed, &Module::parse(&policed)?, compressed)?
+                self.program(&policed, &Module::parse(&policed)?, reach, compressed)?
             }
         };
         if recipe.dry_run {
@@ -224,10 +236,11 @@ impl Opts {
         &self,
         wasm: &'a [u8],
         module: &Module<'a>,
+        reach: Reach,
         compressed: bool,
     ) -> Result<Program<'a>> {
-        let (layout, host_dirs) = (self.memory.unwrap_or_default(), self.allow_host_dirs);
-        let program = Program::new(wasm, module, self.route, layout, host_dirs, compressed)?;
+        let layout = self.memory.unwrap_or_default();
+        let program = Program::new(wasm, module, self.route, layout, reach, compressed)?;
         if let (Program::Linked(_), Some(_)) = (&program, self.memory) {
             return Err(Hinted::new(
                 "--memory is for programs that the file system is merged into, and this one is \

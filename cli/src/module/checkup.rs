@@ -18,6 +18,7 @@ use super::origin::Origin;
 use super::packed::Packed;
 use super::program::Program;
 use super::refusal::Refusal;
+use crate::module::reach::Reach;
 use crate::report;
 
 /// What a file is, and whether it can be packed.
@@ -131,13 +132,27 @@ impl Outcome {
         let packed = Packed::open(wasm, module)?;
         let original;
         let program = match &packed {
-            None => Program::new(wasm, module, None, Layout::Single, false, false)?,
+            None => Program::new(
+                wasm,
+                module,
+                None,
+                Layout::Single,
+                Reach::usual(false),
+                false,
+            )?,
             Some(packed) => match packed.merged {
                 Some(merged) => Program::Merged(Merged::reopen(packed, merged, false)?),
                 None => {
                     original = packed.original(module)?;
                     let module = Module::parse(&original)?;
-                    Program::new(&original, &module, None, Layout::Single, false, false)?
+                    Program::new(
+                        &original,
+                        &module,
+                        None,
+                        Layout::Single,
+                        Reach::usual(false),
+                        false,
+                    )?
                 }
             },
         };

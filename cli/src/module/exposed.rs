@@ -54,10 +54,10 @@ impl Exposed {
 fn merged(packed: &Packed<'_>, module: &Module<'_>) -> Result<Vec<u8>> {
     let original = unlink(&packed.original(module)?)?;
     let program = Module::parse(&original)?;
-    let host_dirs = packed.record.host_dirs();
+    let reach = packed.reach()?;
     let tree = packed.tree(|start, _| start)?;
     let compressed = tree.has_compressed();
-    let program = Merged::new(&original, &program, Layout::Single, host_dirs, compressed)?;
+    let program = Merged::new(&original, &program, Layout::Single, reach, compressed)?;
     let valid = tree.validate()?;
     let image = write(&valid)?;
     let mounted = program.mount(&image)?;

@@ -5,6 +5,7 @@ use wasmparser::{CodeSectionReader, KnownCustom, Name, Parser, Payload, Producer
 use super::analyze::Module;
 use super::merge::{Layout, Merged};
 use super::section::{find, id, join, split};
+use crate::module::reach::Reach;
 
 const LAYOUTS: [Layout; 2] = [Layout::Single, Layout::Multi];
 
@@ -18,7 +19,7 @@ const PROGRAM: &str = r#"(module $program
 
 fn merged(wasm: &[u8], layout: Layout) -> (Vec<u8>, Vec<String>) {
     let module = Module::parse(wasm).unwrap();
-    let merged = Merged::new(wasm, &module, layout, false, false).unwrap();
+    let merged = Merged::new(wasm, &module, layout, Reach::usual(false), false).unwrap();
     (join(&merged.sections), merged.notes)
 }
 

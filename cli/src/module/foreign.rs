@@ -138,6 +138,7 @@ mod tests {
     use super::super::merge::Layout;
     use super::super::program::Program;
     use super::*;
+    use crate::module::reach::Reach;
 
     /// What becomes of a module with these imports, each `MODULE NAME`.
     fn outcome(imports: &[&str], memory: &str) -> Result<(), Refusal> {
@@ -165,7 +166,14 @@ mod tests {
         }
         let wasm = wat::parse_str(wat + memory + ")").unwrap();
         let module = Module::parse(&wasm).unwrap();
-        match Program::new(&wasm, &module, None, Layout::Single, false, false) {
+        match Program::new(
+            &wasm,
+            &module,
+            None,
+            Layout::Single,
+            Reach::usual(false),
+            false,
+        ) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.downcast().unwrap()),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use monaka_vfs_core::Errno;
+use monaka_vfs_core::access::Calls;
 use monaka_vfs_core::merge::{GROW, UNSTABLE_PREFIX};
 use monaka_vfs_core::witx;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
@@ -56,7 +57,7 @@ impl<'m, 'b> Graft<'m, 'b> {
         blob: &'m Blob<'b>,
         record: &MergeRecord,
         shims: &policy::Record,
-        allow_host_dirs: bool,
+        calls: Calls,
     ) -> Result<Graft<'m, 'b>> {
         // Who goes to which of the blob's exports.
         let mut kept = Vec::new();
@@ -108,9 +109,8 @@ impl<'m, 'b> Graft<'m, 'b> {
             if !reached.contains(&function) {
                 continue;
             }
-            let allowed = allow_host_dirs
-                || witx::STDIO.contains(&name)
-                || witx::HOOKS.iter().all(|hook| hook.name != name);
+            let is_hook = witx::HOOKS.iter().any(|hook| hook.name == name);
+            let allowed = !is_hook || calls.has_name(name);
             if !allowed {
                 missing.push(function);
             } else if let Some(shim) = shims.function(name, module, 0)? {
@@ -341,7 +341,7 @@ impl<'m, 'b> Graft<'m, 'b> {
                 .function(&lowered.with_context(|| format!("in the blob's function {function}"))?);
         }
         for _ in &self.stubs {
-            // Never reached: without host directories no descriptor leads here.
+            // Never reached: the file system makes no other calls than those.
             let mut stub = Function::new([]);
             stub.instruction(&Instruction::I32Const(Errno::NOSYS.raw().into()));
             stub.instruction(&Instruction::End);

@@ -10,6 +10,7 @@ use super::analyze::Module;
 use super::merge::{Layout, Merged};
 use super::section::{find, id, split};
 use super::smith::world::{Files, World, engine, linker};
+use crate::module::reach::Reach;
 
 /// Every instruction that loads, with the type it yields.
 const LOADS: [(&str, &str); 26] = [
@@ -155,7 +156,7 @@ impl Attack {
 fn packed(layout: Layout) -> (Vec<u8>, Vec<u8>) {
     let wasm = wat::parse_str(hostile()).unwrap();
     let module = Module::parse(&wasm).unwrap();
-    let merged = Merged::new(&wasm, &module, layout, false, false).unwrap();
+    let merged = Merged::new(&wasm, &module, layout, Reach::usual(false), false).unwrap();
     let packed = Files::of(false).pack(&merged);
     (wasm, packed)
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use memchr::memmem;
+use monaka_vfs_core::access::Calls;
 use monaka_vfs_core::link::{ABI, MAGIC, RECORD_SIZE, REQUEST_OFFSET, ROOT, ROOT_ZSTD, Record};
 use monaka_vfs_core::witx;
 use wasmparser::{FuncType, ValType};
@@ -85,12 +86,12 @@ impl Library {
     }
 
     /// What must change so that every descriptor call goes through the library
-    /// and, unless host directories are allowed, no file-system import is left.
+    /// and no import of one is left that is not among `calls`.
     pub(crate) fn splice(
         &self,
         module: &Module<'_>,
         code: &Code,
-        allow_host_dirs: bool,
+        calls: Calls,
     ) -> Result<Splice, Refusal> {
         let mut splice = Splice::default();
         let mut missing = Vec::new();
@@ -102,7 +103,7 @@ impl Library {
                 continue;
             };
             let name = witx::HOOKS[id].name;
-            let removed = !allow_host_dirs && !witx::STDIO.contains(&name);
+            let removed = !calls.has_name(name);
             if removed {
                 splice.removed.insert(function);
             }

@@ -25,7 +25,7 @@ use std::io::Write;
 use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::Written;
 use monaka_vfs_core::image::format::VERSION;
-use monaka_vfs_core::link::{ABI, MOUNT_HOST_DIRS};
+use monaka_vfs_core::link::ABI;
 use monaka_vfs_core::merge::{MOUNT, RESERVE};
 use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
 use wasm_encoder::{ConstExpr, Encode as _};
@@ -40,6 +40,7 @@ use super::graft::Graft;
 use super::mount::{Mount, MountError, Mounted};
 use super::packed::{self, ImageRecord, Packed, init_of};
 use super::policy::{self, Policy};
+use super::reach::Reach;
 use super::refusal::Refusal;
 use super::section::{Section, debug_assert_valid, encoded, find, id, join, split, write_leb};
 
@@ -163,7 +164,7 @@ impl<'a> Merged<'a> {
         wasm: &'a [u8],
         module: &Module<'a>,
         layout: Layout,
-        allow_host_dirs: bool,
+        reach: Reach,
         compressed: bool,
     ) -> Result<Merged<'a>> {
         module.check_mergeable()?;
@@ -183,7 +184,7 @@ impl<'a> Merged<'a> {
             blob: variant.digest(),
         };
         let shims = policy::Record::of_module(wasm)?.unwrap_or_default();
-        let graft = Graft::plan(module, &blob, &record, &shims, allow_host_dirs)?;
+        let graft = Graft::plan(module, &blob, &record, &shims, reach.calls)?;
         let (sections, notes) = graft.sections(split(wasm)?)?;
         if cfg!(any(test, debug_assertions)) {
             debug_assert_valid(&join(&sections), "the merged module");
@@ -192,7 +193,7 @@ impl<'a> Merged<'a> {
             sections,
             record,
             blob: variant,
-            flags: if allow_host_dirs { MOUNT_HOST_DIRS } else { 0 },
+            flags: reach.flags(),
             notes,
         })
     }

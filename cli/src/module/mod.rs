@@ -31,6 +31,7 @@ pub(crate) mod packed;
 pub(crate) mod parts;
 pub(crate) mod policy;
 pub(crate) mod program;
+pub(crate) mod reach;
 pub(crate) mod reason;
 pub(crate) mod recognise;
 pub(crate) mod refusal;

@@ -4,7 +4,6 @@ use std::io::Write;
 
 use anyhow::Result;
 use monaka_vfs_core::image::Written;
-use monaka_vfs_core::link::MOUNT_HOST_DIRS;
 
 use super::analyze::Module;
 use super::finish::Finished;
@@ -12,6 +11,7 @@ use super::link::Library;
 use super::merge::{Layout, Merged};
 use super::mount::{Mount, Mounted};
 use super::packed::Packed;
+use super::reach::Reach;
 use super::refusal::Refusal;
 use super::section::{Section, split};
 use super::splice;
@@ -42,16 +42,13 @@ impl<'a> Program<'a> {
         module: &Module<'a>,
         route: Option<Route>,
         layout: Layout,
-        allow_host_dirs: bool,
+        reach: Reach,
         compressed: bool,
     ) -> Result<Program<'a>> {
         module.check_host()?;
         let mut note = None;
         if route != Some(Route::Rewrite) {
-            match (
-                Linked::new(wasm, module, allow_host_dirs, compressed),
-                route,
-            ) {
+            match (Linked::new(wasm, module, reach, compressed), route) {
                 (Ok(linked), _) => return Ok(Program::Linked(linked)),
                 (Err(error), None) => match error.downcast::<Refusal>()? {
                     Refusal::NotLinked => {}
@@ -66,7 +63,7 @@ impl<'a> Program<'a> {
                 (Err(error), Some(_)) => return Err(error),
             }
         }
-        let mut merged = Merged::new(wasm, module, layout, allow_host_dirs, compressed)?;
+        let mut merged = Merged::new(wasm, module, layout, reach, compressed)?;
         merged.notes.extend(note);
         Ok(Program::Merged(merged))
     }
@@ -83,9 +80,9 @@ impl<'a> Program<'a> {
         let Some(record) = packed.merged else {
             *original = packed.original(module)?;
             let module = Module::parse(original)?;
-            let host_dirs = packed.record.host_dirs();
+            let reach = packed.reach()?;
             let (route, layout) = (Some(Route::Linked), Layout::default());
-            return Program::new(original, &module, route, layout, host_dirs, compressed);
+            return Program::new(original, &module, route, layout, reach, compressed);
         };
         Ok(Program::Merged(Merged::reopen(packed, record, compressed)?))
     }
@@ -169,7 +166,7 @@ impl<'a> Linked<'a> {
     fn new(
         wasm: &'a [u8],
         module: &Module<'a>,
-        allow_host_dirs: bool,
+        reach: Reach,
         compressed: bool,
     ) -> Result<Linked<'a>> {
         module.check_state()?;
@@ -181,7 +178,7 @@ impl<'a> Linked<'a> {
         module.check_imports(&[])?;
         module.validate()?;
         let code = module.walk()?;
-        let splice = library.splice(module, &code, allow_host_dirs)?;
+        let splice = library.splice(module, &code, reach.calls)?;
         let spliced = splice::apply(split(wasm)?, module.function_count(), &splice)?;
         Ok(Linked {
             sections: spliced.sections,
@@ -190,7 +187,7 @@ impl<'a> Linked<'a> {
             request: library.request,
             memories,
             segments: code.segments,
-            flags: if allow_host_dirs { MOUNT_HOST_DIRS } else { 0 },
+            flags: reach.flags(),
             zstd: library.zstd,
             notes: spliced.notes,
         })

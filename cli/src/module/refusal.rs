@@ -85,6 +85,10 @@ pub(crate) enum Refusal {
     DamagedPack(String),
     /// Host directories are asked for, but an earlier pack removed the imports.
     HostDirsGone,
+    /// Something of the host's is asked for, but an earlier pack removed these imports.
+    CallsGone(Vec<&'static str>),
+    /// These imports would have to go, but the module was merged with them.
+    CallsStay(Vec<&'static str>),
 }
 
 impl Refusal {
@@ -174,6 +178,9 @@ impl Refusal {
                 "pack long texts as files, with --file GUEST=TEXT or --mapdir".into()
             }
             Refusal::DamagedPack(_) => "pack the original module again".into(),
+            Refusal::CallsGone(_) | Refusal::CallsStay(_) => {
+                "pack the original module again, with all its directories".into()
+            }
             Refusal::HostDirsGone => {
                 "pack the original module again, with --allow-host-dirs and all its directories".into()
             }
@@ -292,6 +299,16 @@ impl fmt::Display for Refusal {
             Refusal::DamagedPack(what) => {
                 write!(f, "what an earlier pack recorded in it is damaged: {what}")
             }
+            Refusal::CallsGone(names) => write!(
+                f,
+                "an earlier pack removed the imports that this needs: {}",
+                names.join(", ")
+            ),
+            Refusal::CallsStay(names) => write!(
+                f,
+                "the file system was merged in with calls of the host that this denies: {}",
+                names.join(", ")
+            ),
             Refusal::HostDirsGone => {
                 f.write_str("an earlier pack removed the imports that --allow-host-dirs needs")
             }

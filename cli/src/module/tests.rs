@@ -9,6 +9,7 @@ use super::merge::Layout;
 use super::mount::MountError;
 use super::packed::Packed;
 use super::program::{Program, Route};
+use super::reach::Reach;
 use super::refusal::Refusal;
 use super::section::{debug_assert_valid, find, id, split};
 
@@ -51,7 +52,7 @@ fn pack_image(
         &module,
         Some(Route::Linked),
         Layout::Single,
-        allow_host_dirs,
+        Reach::usual(allow_host_dirs),
         false,
     )?;
     let mounted = program.mount(image)?;
@@ -393,7 +394,7 @@ fn modern_features_are_packed() {
             &module,
             Some(Route::Linked),
             Layout::Single,
-            false,
+            Reach::usual(false),
             false,
         )
         .unwrap_or_else(|error| panic!("{more}: {error:#}"));

@@ -135,26 +135,8 @@ fn stream(stream: Stream<u32>, image: Image<'_>) -> String {
         Stream::Host => "pass".into(),
         Stream::Closed => "deny".into(),
         Stream::Null => "ignore".into(),
-        Stream::File(inode) => match path(image, inode) {
-            Some(path) => format!("file {path}"),
-            None => "a packed file".into(),
-        },
+        Stream::File(inode) => format!("file {}", Escaped(&image.path(inode))),
     }
-}
-
-/// The path of an inode of the image, by its first name.
-fn path(image: Image<'_>, inode: u32) -> Option<String> {
-    let mut open = vec![(0, String::new())];
-    while let Some((directory, path)) = open.pop() {
-        for dirent in image.dirents(directory) {
-            let path = format!("{path}/{}", Escaped(dirent.name));
-            if dirent.inode == inode {
-                return Some(path);
-            }
-            open.push((dirent.inode, path));
-        }
-    }
-    None
 }
 
 fn directories(packed: &Packed<'_>, image: Image<'_>) -> String {

@@ -26,6 +26,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
+use monaka_vfs_core::access::{STREAMS, Stream};
 use monaka_vfs_core::image::{
     Contents, Escaped, Image, Inode, Kind, Meta, NodeId, Tree, ValidTree,
 };
@@ -146,6 +147,27 @@ impl Remains<'_> {
         walk.run().map_err(unreadable)?;
         let mut tree = walk.tree;
         tree.set_limits(self.image.limits());
+        let mut access = self.image.named_access();
+        for (fd, stream) in access.streams.iter_mut().enumerate() {
+            let Stream::File(path) = stream else {
+                continue;
+            };
+            let node = tree.lookup(path);
+            let is_file =
+                node.is_some_and(|node| matches!(tree.contents(node), Contents::Regular { .. }));
+            if !is_file {
+                warnings.push(format!(
+                    "the program has removed {}, which was its {}: it is ignored from now on",
+                    Escaped(path),
+                    STREAMS[fd]
+                ));
+                *stream = Stream::Null;
+            }
+        }
+        tree.set_access(access);
+        for directory in self.image.host_directories() {
+            tree.add_host_directory(directory.name, directory.host, directory.read_only)?;
+        }
         if let Some(cwd) = &self.policy.cwd {
             if let Err(error) = cwd::open(&mut tree, cwd) {
                 warnings.push(format!(

@@ -128,6 +128,21 @@ impl Calls {
     /// All but those of sockets.
     const FILES: Calls = Calls(((1 << HOOKS.len()) - 1) & !Calls::SOCKETS.0);
 
+    /// Those that change what a descriptor of a directory or a file leads to.
+    /// Opening may, too.
+    pub(crate) const CHANGING: Calls = Calls::of(Hook::fd_allocate)
+        .with(Calls::of(Hook::fd_filestat_set_size))
+        .with(Calls::of(Hook::fd_filestat_set_times))
+        .with(Calls::of(Hook::fd_pwrite))
+        .with(Calls::of(Hook::fd_write))
+        .with(Calls::of(Hook::path_create_directory))
+        .with(Calls::of(Hook::path_filestat_set_times))
+        .with(Calls::of(Hook::path_link))
+        .with(Calls::of(Hook::path_remove_directory))
+        .with(Calls::of(Hook::path_rename))
+        .with(Calls::of(Hook::path_symlink))
+        .with(Calls::of(Hook::path_unlink_file));
+
     /// One.
     pub const fn of(hook: Hook) -> Calls {
         Calls(1 << hook as u64)
@@ -136,6 +151,11 @@ impl Calls {
     /// Both together.
     pub const fn with(self, other: Calls) -> Calls {
         Calls(self.0 | other.0)
+    }
+
+    /// What of it is not in the other.
+    pub fn without(self, other: Calls) -> Calls {
+        Calls(self.0 & !other.0)
     }
 
     /// Whether `hook` is in it.

@@ -47,6 +47,29 @@ pub struct Dir<'i> {
     pub listed_to: u64,
 }
 
+/// The host's descriptor as a number of the program's stands for it. More than one
+/// may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostFd<'i> {
+    /// The host's number.
+    pub number: u32,
+    /// The name under which it was there from the start, if that is not the host's.
+    pub preopen: Option<&'i [u8]>,
+    /// Nothing may be changed through it.
+    pub read_only: bool,
+}
+
+impl HostFd<'_> {
+    /// The host's descriptor of that number, as the host shows it.
+    pub fn new(number: u32) -> Self {
+        HostFd {
+            number,
+            preopen: None,
+            read_only: false,
+        }
+    }
+}
+
 /// What a number stands for.
 #[derive(Debug)]
 pub enum Descriptor<'i> {
@@ -54,8 +77,8 @@ pub enum Descriptor<'i> {
     File(File),
     /// A packed directory.
     Dir(Dir<'i>),
-    /// The host's descriptor of that number. More than one may stand for it.
-    Host(u32),
+    /// The host's.
+    Host(HostFd<'i>),
 }
 
 impl Descriptor<'_> {
@@ -135,13 +158,16 @@ impl<'i> FdTable<'i> {
 
     /// Enters `descriptors` behind all numbers that were ever used. `MFILE`,
     /// `NOMEM`, and then none of them.
-    pub fn append(
-        &mut self,
-        descriptors: impl ExactSizeIterator<Item = Descriptor<'i>>,
-    ) -> Result<()> {
+    pub fn append(&mut self, descriptors: Vec<Descriptor<'i>>) -> Result<()> {
         self.grow(descriptors.len())?;
-        self.slots.extend(descriptors.map(Some));
+        self.slots.extend(descriptors.into_iter().map(Some));
         Ok(())
+    }
+
+    /// Leaves out the next number, for which there is [room](FdTable::reserve): it is
+    /// not open and is never given out.
+    pub fn leave_out(&mut self) {
+        self.slots.push(None);
     }
 
     /// Takes `fd` out. `BADF` if it is not open.
@@ -163,7 +189,7 @@ impl<'i> FdTable<'i> {
     /// Whether a number stands for the host's descriptor `host`.
     pub fn holds_host(&self, host: u32) -> bool {
         self.iter()
-            .any(|(_, d)| matches!(d, Descriptor::Host(n) if *n == host))
+            .any(|(_, d)| matches!(d, Descriptor::Host(fd) if fd.number == host))
     }
 
     /// The open numbers and what they stand for.
@@ -177,8 +203,11 @@ impl<'i> FdTable<'i> {
     pub fn check(&self) {
         let mut free: Vec<u32> = self.free.iter().map(|Reverse(fd)| *fd).collect();
         free.sort_unstable();
+        let is_free = |fd: &u32| free.binary_search(fd).is_ok();
         let empty = (0..).zip(&self.slots).filter(|(_, slot)| slot.is_none());
-        assert!(free.iter().copied().eq(empty.map(|(fd, _)| fd)), "{free:?}");
+        // A stream may be left out.
+        let empty = empty.map(|(fd, _)| fd).filter(|fd| *fd > 2 || is_free(fd));
+        assert!(free.iter().copied().eq(empty), "{free:?}");
         assert!(self.free.capacity() >= self.slots.len(), "closing has room");
     }
 }

@@ -18,8 +18,8 @@ macro_rules! host {
             /// Fills `to` with random bytes that nobody can predict.
             fn random(&mut self, to: Region) -> Result<()>;
 
-            /// Whether the host has a descriptor of that number.
-            fn is_open(&mut self, fd: u32) -> bool;
+            /// The type of the host's descriptor of that number, if it has one.
+            fn filetype(&mut self, fd: u32) -> Option<u8>;
 
             $(
                 #[allow(missing_docs, clippy::too_many_arguments)]

@@ -165,6 +165,19 @@ impl<'i> Memfs<'i> {
         self.used
     }
 
+    /// The image, as it was packed.
+    pub(crate) fn tables(&self) -> Image<'i> {
+        self.tables
+    }
+
+    /// Makes a device that no dentry names and the limits do not count. `NOSPC` when
+    /// memory is out.
+    pub(crate) fn add_unnamed(&mut self, device: Device) -> Result<Ino> {
+        self.reserve_slot()?;
+        self.used_max = self.used_max.saturating_add(1);
+        self.add_inode(Inode::new(Kind::Device(device), 0))
+    }
+
     /// Bytes that the files' written contents take.
     pub fn used_bytes(&self) -> u64 {
         self.space.used()

@@ -47,9 +47,9 @@ impl Region {
     }
 }
 
-/// Where [`GuestMemory::lend`] takes bytes: in the first page, and not at its
+/// Where bytes are [lent](GuestMemory::lend): in the first page, and not at its
 /// start, which some hosts take for a null pointer.
-const LENT: u32 = 1024;
+pub(crate) const LENT: u32 = 1024;
 
 /// How a home reaches the memory of the program it serves.
 pub trait GuestMemory {

@@ -224,3 +224,10 @@ pub enum Filetype {
     Regular = 4,
     Symlink = 7,
 }
+
+impl Filetype {
+    /// Whether the host's `filetype` is one of a socket, of which we have none.
+    pub fn is_socket(filetype: u8) -> bool {
+        matches!(filetype, 5 | 6)
+    }
+}

@@ -129,16 +129,3 @@ pub const HOST_ONLY: [Function; 10] = {
         host("sched_yield", &[]),
     ]
 };
-
-/// The hooked functions that a module packed without host directories still
-/// imports, because stdin, stdout and stderr are the host's.
-pub const STDIO: [&str; 8] = [
-    "fd_close",
-    "fd_fdstat_get",
-    "fd_fdstat_set_flags",
-    "fd_filestat_get",
-    "fd_read",
-    "fd_seek",
-    "fd_write",
-    "poll_oneoff",
-];

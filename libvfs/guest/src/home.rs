@@ -81,9 +81,11 @@ macro_rules! host {
                 answer(unsafe { random_get(to.at(), to.len()) })
             }
 
-            fn is_open(&mut self, fd: u32) -> bool {
+            fn filetype(&mut self, fd: u32) -> Option<u8> {
                 let mut fdstat = [0u64; 3];
-                self.fd_fdstat_get(fd, (&raw mut fdstat) as u32).is_ok()
+                self.fd_fdstat_get(fd, (&raw mut fdstat) as u32).ok()?;
+                // The first byte.
+                Some(fdstat[0] as u8)
             }
 
             $(

@@ -111,9 +111,10 @@ macro_rules! host {
                 answer(host::random_get(to.at(), to.len()))
             }
 
-            fn is_open(&mut self, fd: u32) -> bool {
+            fn filetype(&mut self, fd: u32) -> Option<u8> {
                 // `fdstat` has 24 bytes.
-                self.lend::<24>(|program, at| program.fd_fdstat_get(fd, at)).is_ok()
+                let fdstat = self.lend::<24>(|program, at| program.fd_fdstat_get(fd, at));
+                Some(fdstat.ok()?[0])
             }
 
             $(

@@ -42,7 +42,7 @@ fn guest() -> Guest {
 fn hosts(guest: &Guest) -> Vec<(u32, u32)> {
     let all = guest.vfs.fds().iter();
     all.filter_map(|(fd, descriptor)| match descriptor {
-        Descriptor::Host(host) => Some((fd, *host)),
+        Descriptor::Host(host) => Some((fd, host.number)),
         _ => None,
     })
     .collect()
@@ -198,8 +198,9 @@ fn renumbering_over_stdout_closes_the_hosts_and_writes_to_the_file() {
     g.vfs.check_invariants();
 }
 
-/// Only `--allow-host-dirs` brings sockets, which are the host's. On files and
-/// directories, and without it on streams, the four calls are `NOTSOCK`.
+/// Only `--sockets pass`, which goes with `--allow-host-dirs`, brings sockets, which are
+/// the host's. On files and directories, and without it on streams, the four calls are
+/// `NOTSOCK`.
 #[test]
 fn sockets_are_the_hosts_alone() {
     let mut packed = crate::packed();

@@ -23,6 +23,7 @@ mod paths;
 mod pointers;
 mod poll;
 mod prestat;
+mod reached;
 mod read_only;
 mod readdir;
 mod remove;

@@ -3,6 +3,7 @@ use wasmparser::{Operator, Parser, Payload};
 use super::*;
 use crate::module::merge::{Layout, Merged};
 use crate::module::packed::{ImageRecord, Packed};
+use crate::module::reach::Reach;
 use crate::module::section::{debug_assert_valid, join};
 
 /// Refers to WASI calls in every way there is.
@@ -33,7 +34,7 @@ const PROGRAM: &str = r#"(module
 fn merged(wat: &str, layout: Layout, host_dirs: bool) -> Vec<u8> {
     let wasm = wat::parse_str(wat).unwrap();
     let module = Module::parse(&wasm).unwrap();
-    let merged = Merged::new(&wasm, &module, layout, host_dirs, false).unwrap();
+    let merged = Merged::new(&wasm, &module, layout, Reach::usual(host_dirs), false).unwrap();
     let out = join(&merged.sections);
     debug_assert_valid(&out, "merged");
     out
@@ -147,7 +148,7 @@ fn a_memory_that_must_not_grow_does_not() {
         (memory 0 0))"#;
     let wasm = wat::parse_str(wat).unwrap();
     let module = Module::parse(&wasm).unwrap();
-    let merged = Merged::new(&wasm, &module, Layout::Single, false, false).unwrap();
+    let merged = Merged::new(&wasm, &module, Layout::Single, Reach::usual(false), false).unwrap();
     assert_eq!(merged.record.maximum, Some(0));
     let again = MergeRecord::decode(&merged.record.encode());
     assert_eq!(again, Some(merged.record));
@@ -167,7 +168,7 @@ fn pages_of_another_size_are_refused() {
 fn another_blobs_state_is_not_replaced() {
     let wasm = wat::parse_str(PROGRAM).unwrap();
     let module = Module::parse(&wasm).unwrap();
-    let merged = Merged::new(&wasm, &module, Layout::Single, false, false).unwrap();
+    let merged = Merged::new(&wasm, &module, Layout::Single, Reach::usual(false), false).unwrap();
     let mut record = merged.record;
     record.blob ^= 1;
     let packed = Packed {

@@ -35,6 +35,7 @@ use super::analyze::Module;
 use super::merge::{Layout, Merged};
 use super::refusal::Refusal;
 use super::section::split;
+use crate::module::reach::Reach;
 
 /// What the blob's functions need beside the module's own features.
 const BLOB_FEATURES: WasmFeatures = WasmFeatures::BULK_MEMORY.union(WasmFeatures::SIGN_EXTENSION);
@@ -56,7 +57,7 @@ fn check(wasm: &[u8], host_dirs: bool) -> Result<Vec<(Layout, Verdict)>, String>
     let mut verdicts = Vec::new();
     for layout in [Layout::Single, Layout::Multi] {
         let told = |what: String| format!("{layout:?}: {what}");
-        let merged = match Merged::new(wasm, &module, layout, host_dirs, false) {
+        let merged = match Merged::new(wasm, &module, layout, Reach::usual(host_dirs), false) {
             Ok(merged) => merged,
             Err(error) => {
                 let refusal = error

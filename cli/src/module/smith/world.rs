@@ -3,13 +3,14 @@
 
 use std::sync::LazyLock;
 
+use monaka_vfs_core::access::Access;
 use monaka_vfs_core::device::DEVICES;
 use monaka_vfs_core::errno::{Errno, Result};
 use monaka_vfs_core::host::{Host, answer};
 use monaka_vfs_core::image::{Image, Meta, NodeId, Tree, ValidTree, Written, write};
 use monaka_vfs_core::memory::{GuestMemory, Region};
 use monaka_vfs_core::time::Timestamp;
-use monaka_vfs_core::witx::{self, STDIO};
+use monaka_vfs_core::witx;
 use monaka_vfs_core::{Vfs, for_each_hook};
 use wasmtime::{Caller, Config, Engine, Linker, Memory, OptLevel};
 
@@ -17,6 +18,7 @@ use super::super::analyze::{Module, engine_features};
 use super::super::graft::UNSTABLE_MODULES;
 use super::super::merge::{Layout, Merged};
 use super::super::mount::Mounted;
+use crate::module::reach::Reach;
 
 /// Room for the calls of a module, which end where its fuel does.
 pub(crate) const STACK: usize = 32 << 20;
@@ -54,7 +56,7 @@ impl Files {
     }
 
     fn mount(host_dirs: bool) -> Files {
-        let tree: &'static ValidTree<_> = Box::leak(Box::new(tree()));
+        let tree: &'static ValidTree<_> = Box::leak(Box::new(tree(host_dirs)));
         let image = write(tree).expect("an image");
         let mut data = vec![0; image.data_len as usize];
         for content in &image.contents {
@@ -68,7 +70,14 @@ impl Files {
         .expect("a module");
         let module = Module::parse(&wasm).expect("a module");
         // How the blob is mounted depends on no program.
-        let any = Merged::new(&wasm, &module, Layout::Single, host_dirs, false).expect("merged");
+        let any = Merged::new(
+            &wasm,
+            &module,
+            Layout::Single,
+            Reach::usual(host_dirs),
+            false,
+        )
+        .expect("merged");
         let mounted = any.mount(&image).expect("mounted");
         Files {
             image,
@@ -95,7 +104,7 @@ impl Files {
     }
 }
 
-fn tree() -> ValidTree<&'static [u8]> {
+fn tree(sockets: bool) -> ValidTree<&'static [u8]> {
     let meta = Meta {
         mtime: 1_000_000_007,
         executable: false,
@@ -117,6 +126,10 @@ fn tree() -> ValidTree<&'static [u8]> {
             .expect("a file");
     }
     tree.add_preopen(b"/", root).expect("a preopen");
+    tree.set_access(Access {
+        sockets,
+        ..Access::default()
+    });
     tree.validate().expect("a tree")
 }
 
@@ -250,14 +263,16 @@ macro_rules! program {
                 self.ask("random_get", &[to.at().into(), to.len().into()])
             }
 
-            fn is_open(&mut self, fd: u32) -> bool {
-                self.lend::<24>(|program, at| program.fd_fdstat_get(fd, at)).is_ok()
+            fn filetype(&mut self, fd: u32) -> Option<u8> {
+                let fdstat = self.lend::<24>(|program, at| program.fd_fdstat_get(fd, at));
+                Some(fdstat.ok()?[0])
             }
 
             $(
                 fn $name(&mut self, $($arg: $ty),*) -> Result<()> {
                     let name = stringify!($name);
-                    let isolated = !self.host.host_dirs && !STDIO.contains(&name);
+                    let calls = Access::<()>::default().calls(false);
+                    let isolated = !self.host.host_dirs && !calls.has_name(name);
                     assert!(!isolated, "{name} reached the host");
                     self.ask(name, &widened([$(u64::from($arg)),*]))
                 }

@@ -13,6 +13,7 @@
 //! 3. One bit for each inode says whether something names it: all the memory
 //!    that is needed, and it may be refused.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -673,6 +674,20 @@ impl<'a> Image<'a> {
         self.access
     }
 
+    /// The same with files by their paths.
+    pub fn named_access(self) -> Access<Box<[u8]>> {
+        let Access {
+            streams,
+            clock,
+            sockets,
+        } = self.access;
+        Access {
+            streams: streams.map(|stream| stream.map(|inode| self.path(inode).into())),
+            clock,
+            sockets,
+        }
+    }
+
     /// The directories that the host opens and the program sees.
     pub fn host_directories(
         self,
@@ -752,12 +767,7 @@ impl<'a> Image<'a> {
         let root = self.inode(ROOT);
         let mut tree = Tree::new(root.meta);
         tree.set_limits(self.limits);
-        tree.set_access(Access {
-            streams: (self.access.streams)
-                .map(|stream| stream.map(|inode| self.path(inode).into())),
-            clock: self.access.clock,
-            sockets: self.access.sockets,
-        });
+        tree.set_access(self.named_access());
         for directory in self.host_directories() {
             tree.add_host_directory(directory.name, directory.host, directory.read_only)
                 .expect("open() has checked the names");

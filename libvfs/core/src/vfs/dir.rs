@@ -12,6 +12,7 @@ use crate::name::NameBuf;
 use crate::resolve::{Follow, resolve};
 use crate::rights::{Filetype, Rights};
 use crate::time::Marks;
+use crate::witx::Hook;
 
 use super::Vfs;
 use super::stat::filetype;
@@ -78,7 +79,7 @@ impl Vfs<'_> {
         cookie: u64,
         bufused: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_readdir, Errno::NOTDIR)? {
             return home.fd_readdir(host, buf, buf_len, cookie, bufused);
         }
         let ino = self.base(fd, Rights::FD_READDIR)?;
@@ -117,7 +118,7 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::path_create_directory, Errno::NOTDIR)? {
             return home.path_create_directory(host, path, path_len);
         }
         let needed = Rights::PATH_CREATE_DIRECTORY;
@@ -141,7 +142,7 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::path_remove_directory, Errno::NOTDIR)? {
             return home.path_remove_directory(host, path, path_len);
         }
         let needed = Rights::PATH_REMOVE_DIRECTORY;
@@ -182,7 +183,7 @@ impl Vfs<'_> {
         buf_len: u32,
         bufused: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::path_readlink, Errno::NOTDIR)? {
             return home.path_readlink(host, path, path_len, buf, buf_len, bufused);
         }
         let ino = self.existing(

@@ -8,6 +8,7 @@ use crate::host::Home;
 use crate::memfs::{Memfs, Open};
 use crate::rights::{Rights, fdflags};
 use crate::time::Marks;
+use crate::witx::Hook;
 
 use super::{Vfs, device};
 
@@ -138,7 +139,8 @@ impl Vfs<'_> {
     ) -> Result<()> {
         self.expect(home, fd)?;
         match self.fds.get_mut(fd)? {
-            Descriptor::Host(host) => home.fd_read(*host, iovs, iovs_len, nread),
+            Descriptor::Host(_) if !self.calls.has(Hook::fd_read) => Err(Errno::BADF),
+            Descriptor::Host(host) => home.fd_read(host.number, iovs, iovs_len, nread),
             Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
                 let iovs = readable(home, file, iovs, iovs_len, file.offset, nread)?;
@@ -160,7 +162,7 @@ impl Vfs<'_> {
         offset: u64,
         nread: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::SPIPE)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_pread, Errno::SPIPE)? {
             return home.fd_pread(host, iovs, iovs_len, offset, nread);
         }
         match self.fds.get(fd)? {
@@ -195,7 +197,9 @@ impl Vfs<'_> {
     ) -> Result<()> {
         self.expect(home, fd)?;
         match self.fds.get_mut(fd)? {
-            Descriptor::Host(host) => home.fd_write(*host, iovs, iovs_len, nwritten),
+            Descriptor::Host(_) if !self.calls.has(Hook::fd_write) => Err(Errno::BADF),
+            Descriptor::Host(host) if host.read_only => Err(Errno::ROFS),
+            Descriptor::Host(host) => home.fd_write(host.number, iovs, iovs_len, nwritten),
             Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
                 let iovs = writable(home, file, iovs, iovs_len, file.offset, nwritten)?;
@@ -221,7 +225,7 @@ impl Vfs<'_> {
         offset: u64,
         nwritten: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::SPIPE)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_pwrite, Errno::SPIPE)? {
             return home.fd_pwrite(host, iovs, iovs_len, offset, nwritten);
         }
         match self.fds.get(fd)? {
@@ -253,7 +257,7 @@ impl Vfs<'_> {
         offset: u64,
         len: u64,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::SPIPE)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_allocate, Errno::SPIPE)? {
             return home.fd_allocate(host, offset, len);
         }
         match self.fds.get(fd)? {
@@ -290,7 +294,7 @@ impl Vfs<'_> {
         len: u64,
         advice: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::SPIPE)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_advise, Errno::SPIPE)? {
             return home.fd_advise(host, offset, len, advice);
         }
         match self.fds.get(fd)? {
@@ -313,7 +317,7 @@ impl Vfs<'_> {
     ///
     /// Linux synchronises any directory, wasmtime none.
     pub fn fd_sync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::INVAL)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_sync, Errno::INVAL)? {
             return home.fd_sync(host);
         }
         self.synchronise(home, fd, Rights::FD_SYNC)
@@ -321,7 +325,7 @@ impl Vfs<'_> {
 
     /// As [`Vfs::fd_sync`], with the right `FD_DATASYNC`.
     pub fn fd_datasync(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::INVAL)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_datasync, Errno::INVAL)? {
             return home.fd_datasync(host);
         }
         self.synchronise(home, fd, Rights::FD_DATASYNC)

@@ -5,12 +5,12 @@
 //! serves the call: the packed files, or the host with its own descriptor.
 //!
 //! 1. Out pointers are checked before anything changes.
-//! 2. Without host directories only stdio is the host's, and only the calls of
-//!    [`witx::STDIO`](crate::witx::STDIO) exist; the rest is answered here as
-//!    for a stream, see [`Vfs::host_fd`].
+//! 2. Only the host's calls of [`Access::calls`](crate::access::Access::calls) exist.
+//!    What others would be asked for is answered here as for a pipe, see [`Vfs::host_fd`].
 
 mod device;
 mod dir;
+mod hosts;
 mod io;
 mod open;
 mod path;
@@ -21,33 +21,31 @@ mod unstable;
 
 use alloc::vec::Vec;
 
+use crate::access::{Calls, Clock, Stream};
 use crate::bytes::Bytes;
+use crate::device::Device;
 use crate::errno::{Errno, Result};
-use crate::fd::{Descriptor, Dir, FdTable};
+use crate::fd::{Descriptor, Dir, FdTable, File, HostFd};
 use crate::host::Home;
 use crate::image::Image;
 use crate::inode::{Ino, SeenKind};
 use crate::memfs::Memfs;
 use crate::resolve::PATH_MAX;
-use crate::rights::Rights;
-
-/// The descriptors that the host opened before the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HostDirs {
-    /// They are not the program's.
-    Denied,
-    /// They join the table when a number is needed that it does not hold.
-    Waiting,
-    /// They are in the table.
-    Adopted,
-}
+use crate::rights::{Rights, fdflags};
 
 /// A mounted file system and the program's descriptors.
 #[derive(Debug)]
 pub struct Vfs<'i> {
     fs: Memfs<'i>,
     fds: FdTable<'i>,
-    host_dirs: HostDirs,
+    /// The host's calls that there are.
+    calls: Calls,
+    /// What time the program may wait for.
+    clock: Clock,
+    /// All directories of the host are the program's.
+    host_dirs: bool,
+    /// Descriptors of the host's may still join the table.
+    waiting: bool,
     /// Paths are copied here, out of reach of the program; two for the calls
     /// that take two. There is room for the longest, so that removing a file
     /// works when memory is out.
@@ -56,19 +54,20 @@ pub struct Vfs<'i> {
 
 impl<'i> Vfs<'i> {
     /// Mounts an image whose file contents are `data`: descriptors 0 to 2 are
-    /// the host's, the image's preopens follow from 3. With `host_dirs` those
-    /// of the host come behind them.
+    /// what it says, its preopens follow from 3. Behind them come those of the
+    /// host that it names, and with `host_dirs` all.
     ///
     /// Errors as [`Memfs::mount`].
     pub fn mount(image: &Image<'i>, data: &'i [u8], host_dirs: bool) -> Result<Vfs<'i>> {
+        let access = image.access();
+        let directories = host_dirs || image.host_directories().len() != 0;
         let mut vfs = Vfs {
             fs: Memfs::mount(image, data)?,
             fds: FdTable::default(),
-            host_dirs: if host_dirs {
-                HostDirs::Waiting
-            } else {
-                HostDirs::Denied
-            },
+            calls: access.calls(directories),
+            clock: access.clock,
+            host_dirs,
+            waiting: directories || access.sockets,
             paths: [Vec::new(), Vec::new()],
         };
         for buffer in &mut vfs.paths {
@@ -76,9 +75,33 @@ impl<'i> Vfs<'i> {
                 .try_reserve_exact(PATH_MAX)
                 .map_err(|_| Errno::NOMEM)?;
         }
-        for fd in 0..3 {
+        for (fd, stream) in (0..).zip(access.streams) {
             vfs.fds.reserve()?;
-            vfs.fds.insert(Descriptor::Host(fd));
+            let ino = match stream {
+                Stream::Host => {
+                    vfs.fds.insert(Descriptor::Host(HostFd::new(fd)));
+                    continue;
+                }
+                // What a program prints would end in the file that gets the number.
+                Stream::Closed => {
+                    vfs.fds.leave_out();
+                    continue;
+                }
+                Stream::Null => vfs.fs.add_unnamed(Device::Null)?,
+                Stream::File(inode) => Ino::new(inode + 1).ok_or(Errno::INVAL)?,
+            };
+            vfs.fs.own(ino)?;
+            vfs.fs.hold(ino);
+            let (rights, flags) = match fd {
+                0 => (Rights::FD_READ, 0),
+                _ => (Rights::FD_WRITE, fdflags::APPEND as u16),
+            };
+            vfs.fds.insert(Descriptor::File(File {
+                ino,
+                offset: 0,
+                flags,
+                rights: Rights::of_file(rights),
+            }));
         }
         for preopen in image.preopens() {
             let ino = Ino::new(preopen.inode + 1).ok_or(Errno::INVAL)?;
@@ -106,47 +129,6 @@ impl<'i> Vfs<'i> {
         &self.fds
     }
 
-    /// The host's number of `fd`, if it is one of the host's, for a call that
-    /// stdio does not need.
-    ///
-    /// `BADF` if `fd` is not open; `errno` if it is the host's but the host's
-    /// directories are not the program's: the call does not exist then.
-    fn host_fd(&mut self, home: &mut impl Home, fd: u32, errno: Errno) -> Result<Option<u32>> {
-        self.expect(home, fd)?;
-        match (self.fds.get(fd)?, self.host_dirs) {
-            (Descriptor::Host(_), HostDirs::Denied) => Err(errno),
-            (Descriptor::Host(host), _) => Ok(Some(*host)),
-            _ => Ok(None),
-        }
-    }
-
-    /// Adopts the host's descriptors if `fd` may be one of them.
-    #[inline]
-    fn expect(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
-        if self.host_dirs == HostDirs::Waiting && self.fds.get(fd).is_err() {
-            self.adopt(home)?;
-        }
-        Ok(())
-    }
-
-    /// Makes room for one more descriptor.
-    fn reserve_fd(&mut self, home: &mut impl Home) -> Result<()> {
-        if self.host_dirs == HostDirs::Waiting {
-            self.adopt(home)?;
-        }
-        self.fds.reserve()
-    }
-
-    #[cold]
-    fn adopt(&mut self, home: &mut impl Home) -> Result<()> {
-        // Behind the packed ones, even where the program has closed some.
-        let end = (3..).find(|&fd| !home.is_open(fd)).unwrap_or(3);
-        self.fds
-            .append((3..end as usize).map(|fd| Descriptor::Host(fd as u32)))?;
-        self.host_dirs = HostDirs::Adopted;
-        Ok(())
-    }
-
     /// Carries out the timestamps of `ino` that are due.
     #[inline]
     fn settle(&mut self, home: &mut impl Home, ino: Ino) {
@@ -159,8 +141,8 @@ impl<'i> Vfs<'i> {
     /// Lets go of what a descriptor stood for.
     fn drop_descriptor(&mut self, home: &mut impl Home, descriptor: Descriptor<'i>) -> Result<()> {
         let ino = match descriptor {
-            Descriptor::Host(fd) if self.fds.holds_host(fd) => return Ok(()),
-            Descriptor::Host(fd) => return home.fd_close(fd),
+            Descriptor::Host(host) if self.fds.holds_host(host.number) => return Ok(()),
+            Descriptor::Host(host) => return home.fd_close(host.number),
             Descriptor::File(file) => file.ino,
             Descriptor::Dir(dir) => dir.ino,
         };

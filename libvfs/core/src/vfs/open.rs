@@ -3,21 +3,22 @@
 use crate::abi;
 use crate::device::Device;
 use crate::errno::{Errno, Result};
-use crate::fd::{Descriptor, Dir, File};
+use crate::fd::{Descriptor, Dir, File, HostFd};
 use crate::host::Home;
 use crate::inode::{Ino, SeenKind};
 use crate::memfs::New;
 use crate::resolve::{Follow, Last, resolve};
 use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fdflags, oflags};
+use crate::witx::Hook;
 
 use super::Vfs;
 use super::stat::filetype;
 
 /// What a path to be opened leads to.
-enum Found {
+enum Found<'i> {
     Inode(Ino),
     /// The host's descriptor, which a stream's device stands for.
-    Host(u32),
+    Host(HostFd<'i>),
 }
 
 /// A decoded `path_open`.
@@ -74,7 +75,7 @@ impl OpenOptions {
     }
 }
 
-impl Vfs<'_> {
+impl<'i> Vfs<'i> {
     /// Opens a file or directory.
     ///
     /// Checked in this order, the first failure decides:
@@ -117,13 +118,24 @@ impl Vfs<'_> {
         opened: u32,
     ) -> Result<()> {
         let options = OpenOptions::new(dirflags, oflags, base, fdflags)?;
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::path_open, Errno::NOTDIR)? {
+            let read_only = match self.fds.get(fd)? {
+                Descriptor::Host(host) => host.read_only,
+                _ => false,
+            };
+            let changes = options.create || options.truncate;
+            if read_only && (changes || options.rights.contains(Rights::FD_WRITE)) {
+                return Err(Errno::ROFS);
+            }
             self.reserve_fd(home)?;
             home.path_open(
                 host, dirflags, path, path_len, oflags, base, inheriting, fdflags, opened,
             )?;
             let new = home.load_u32(opened)?;
-            let new = self.fds.insert(Descriptor::Host(new));
+            let new = self.fds.insert(Descriptor::Host(HostFd {
+                read_only,
+                ..HostFd::new(new)
+            }));
             return home.store_u32(opened, new);
         }
         let (dir, passed_on) = match self.fds.get(fd)? {
@@ -206,7 +218,7 @@ impl Vfs<'_> {
         dir: Ino,
         path: &[u8],
         options: &OpenOptions,
-    ) -> Result<Found> {
+    ) -> Result<Found<'i>> {
         let follow = match options.follow {
             Follow::Always if options.create => Follow::NoSlash,
             Follow::Slash if options.create => Follow::Never,
@@ -296,7 +308,7 @@ impl Vfs<'_> {
     pub fn fd_fdstat_get(&mut self, home: &mut impl Home, fd: u32, stat: u32) -> Result<()> {
         self.expect(home, fd)?;
         let answer = match self.fds.get(fd)? {
-            Descriptor::Host(host) => return home.fd_fdstat_get(*host, stat),
+            Descriptor::Host(host) => return home.fd_fdstat_get(host.number, stat),
             Descriptor::File(file) => {
                 let filetype = filetype(self.fs.inode(file.ino).kind());
                 abi::fdstat(filetype, file.flags, file.rights, Rights::NONE)
@@ -316,7 +328,7 @@ impl Vfs<'_> {
     pub fn fd_fdstat_set_flags(&mut self, home: &mut impl Home, fd: u32, flags: u32) -> Result<()> {
         self.expect(home, fd)?;
         let file = match self.fds.get_mut(fd)? {
-            Descriptor::Host(host) => return home.fd_fdstat_set_flags(*host, flags),
+            Descriptor::Host(host) => return home.fd_fdstat_set_flags(host.number, flags),
             Descriptor::Dir(_) => return Err(Errno::BADF),
             Descriptor::File(file) => file,
         };
@@ -338,7 +350,7 @@ impl Vfs<'_> {
         base: u64,
         inheriting: u64,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTSUP)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_fdstat_set_rights, Errno::NOTSUP)? {
             return home.fd_fdstat_set_rights(host, base, inheriting);
         }
         // A file has nothing to pass on.

@@ -8,6 +8,7 @@ use crate::memfs::{Memfs, New};
 use crate::name::NameBuf;
 use crate::resolve::{Follow, resolve};
 use crate::rights::Rights;
+use crate::witx::Hook;
 
 use super::Vfs;
 
@@ -40,9 +41,9 @@ fn vacant(fs: &Memfs<'_>, dir: Ino, path: &[u8]) -> Result<(Ino, NameBuf)> {
 
 impl Vfs<'_> {
     /// One of ours and one of the host's → `XDEV`.
-    fn pair(&mut self, home: &mut impl Home, first: u32, second: u32) -> Result<Pair> {
-        let first = self.host_fd(home, first, Errno::NOTDIR)?;
-        let second = self.host_fd(home, second, Errno::NOTDIR)?;
+    fn pair(&mut self, home: &mut impl Home, call: Hook, first: u32, second: u32) -> Result<Pair> {
+        let first = self.host_fd(home, first, call, Errno::NOTDIR)?;
+        let second = self.host_fd(home, second, call, Errno::NOTDIR)?;
         match (first, second) {
             (Some(first), Some(second)) => Ok(Pair::Host(first, second)),
             (None, None) => Ok(Pair::Ours),
@@ -74,7 +75,7 @@ impl Vfs<'_> {
         new_path: u32,
         new_path_len: u32,
     ) -> Result<()> {
-        if let Pair::Host(old, new) = self.pair(home, old_fd, new_fd)? {
+        if let Pair::Host(old, new) = self.pair(home, Hook::path_link, old_fd, new_fd)? {
             return home.path_link(
                 old,
                 old_flags,
@@ -114,7 +115,7 @@ impl Vfs<'_> {
         new_path: u32,
         new_path_len: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::path_symlink, Errno::NOTDIR)? {
             return home.path_symlink(old_path, old_path_len, host, new_path, new_path_len);
         }
         let dir = self.base(fd, Rights::PATH_SYMLINK)?;
@@ -159,7 +160,7 @@ impl Vfs<'_> {
         new_path: u32,
         new_path_len: u32,
     ) -> Result<()> {
-        if let Pair::Host(old, new) = self.pair(home, fd, new_fd)? {
+        if let Pair::Host(old, new) = self.pair(home, Hook::path_rename, fd, new_fd)? {
             return home.path_rename(old, old_path, old_path_len, new, new_path, new_path_len);
         }
         let old_dir = self.base(fd, Rights::PATH_RENAME_SOURCE)?;
@@ -198,7 +199,7 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::path_unlink_file, Errno::NOTDIR)? {
             return home.path_unlink_file(host, path, path_len);
         }
         let dir = self.base(fd, Rights::PATH_UNLINK_FILE)?;

@@ -1,6 +1,7 @@
 //! Waiting, and sockets.
 //!
-//! A packed file is always ready. So when a program waits on one, the host must
+//! A packed file is always ready, and a clock that is denied or stands still is
+//! answered at once. So when a program waits on one, the host must
 //! not block; but what else of the host's is ready is still to be reported.
 //! The host is then asked with the packed files' subscriptions turned into
 //! clocks that have run out, and the subscriptions are put back afterwards.
@@ -8,17 +9,22 @@
 use alloc::vec::Vec;
 
 use crate::abi::poll::{CLOCK, EVENT, FD_READ, FD_WRITE, SUBSCRIPTION};
+use crate::access::Clock;
 use crate::errno::{Errno, Result};
-use crate::fd::Descriptor;
+use crate::fd::{Descriptor, HostFd};
 use crate::host::Home;
 use crate::inode::SeenKind;
 use crate::rights::Rights;
+use crate::witx::Hook;
 
 use super::{Vfs, device};
 
-/// `userdata` of a subscription that stands in for a packed file's; the index
+/// `userdata` of a subscription that stands in for one of ours; the index
 /// is added. Only the host sees it.
 const STAND_IN: u64 = 0x6d6f_6e61_6b61_0000;
+
+/// `clockid` of the time of day.
+const REALTIME: u32 = 0;
 
 /// The most subscriptions of one call.
 pub(super) const SUBSCRIPTIONS_MAX: u32 = 4096;
@@ -91,6 +97,8 @@ impl Vfs<'_> {
     ///
     /// As in wasmtime, a bad descriptor fails the call, and nobody waits. One
     /// that lacks `POLL_FD_READWRITE` is answered by an event with `NOTCAPABLE`.
+    /// Where a clock is not the program's, a subscription to it is answered at once:
+    /// by an event with `NOTSUP`, or as if the time had come where time stands still.
     /// A packed file is always ready: to read with the bytes left before its
     /// end, to write with one. So is a device, to read with one but `null`. The
     /// host is asked for its descriptors and the clocks, or a clock would never
@@ -138,21 +146,37 @@ impl Vfs<'_> {
     fn subscription(&mut self, home: &mut impl Home, at: u32) -> Result<Subscription> {
         let mut bytes = [0; SUBSCRIPTION as usize];
         home.read(home.region(at, SUBSCRIPTION)?, &mut bytes);
+        // Of the clock or of the descriptor.
+        let number = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
         let source = match bytes[8] {
-            CLOCK => Source::Clock,
+            CLOCK => self.clock(number),
             FD_READ | FD_WRITE => {
-                let fd = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
-                self.expect(home, fd)?;
-                self.readiness(fd, bytes[8])?
+                self.expect(home, number)?;
+                self.readiness(number, bytes[8])?
             }
             _ => return Err(Errno::INVAL),
         };
         Ok(Subscription { at, bytes, source })
     }
 
+    /// Who answers a subscription to a clock.
+    fn clock(&self, id: u32) -> Source {
+        match self.clock {
+            Clock::Host => Source::Clock,
+            Clock::Monotonic if id != REALTIME => Source::Clock,
+            Clock::Denied | Clock::Monotonic => Source::Ours(Err(Errno::NOTSUP)),
+            // Whoever waits for a time that never comes would wait for ever.
+            Clock::Fixed => Source::Ours(Ok(0)),
+        }
+    }
+
     fn readiness(&self, fd: u32, event_type: u8) -> Result<Source> {
         let file = match self.fds.get(fd)? {
-            Descriptor::Host(host) => return Ok(Source::Host(*host)),
+            Descriptor::Host(host) if self.calls.has(Hook::poll_oneoff) => {
+                return Ok(Source::Host(host.number));
+            }
+            // Output that is the host's, and nothing else of it to wait for.
+            Descriptor::Host(_) => return Ok(Source::Ours(Ok(1))),
             Descriptor::Dir(_) => return Err(Errno::BADF),
             Descriptor::File(file) => file,
         };
@@ -167,8 +191,7 @@ impl Vfs<'_> {
         Ok(Source::Ours(Ok(bytes)))
     }
 
-    /// Accepts a connection on the host's socket; only host directories bring
-    /// any. Anything else → `NOTSOCK`.
+    /// Accepts a connection on the host's socket. Anything else → `NOTSOCK`.
     pub fn sock_accept(
         &mut self,
         home: &mut impl Home,
@@ -180,7 +203,7 @@ impl Vfs<'_> {
         self.reserve_fd(home)?;
         home.sock_accept(host, flags, accepted)?;
         let new = home.load_u32(accepted)?;
-        let new = self.fds.insert(Descriptor::Host(new));
+        let new = self.fds.insert(Descriptor::Host(HostFd::new(new)));
         home.store_u32(accepted, new)
     }
 
@@ -221,10 +244,8 @@ impl Vfs<'_> {
     }
 
     fn socket(&mut self, home: &mut impl Home, fd: u32) -> Result<u32> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTSOCK)? {
-            return Ok(host);
-        }
-        Err(Errno::NOTSOCK)
+        let host = self.host_fd(home, fd, Hook::sock_accept, Errno::NOTSOCK)?;
+        host.ok_or(Errno::NOTSOCK)
     }
 }
 

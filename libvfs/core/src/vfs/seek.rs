@@ -35,7 +35,7 @@ impl Vfs<'_> {
     ) -> Result<()> {
         self.expect(home, fd)?;
         match self.fds.get_mut(fd)? {
-            Descriptor::Host(host) => home.fd_seek(*host, offset, whence, newoffset),
+            Descriptor::Host(host) => home.fd_seek(host.number, offset, whence, newoffset),
             Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
                 let only_tells = whence == CUR && offset == 0;
@@ -68,7 +68,7 @@ impl Vfs<'_> {
         self.expect(home, fd)?;
         match self.fds.get(fd)? {
             // The same question; fd_tell itself is no call of stdio.
-            Descriptor::Host(host) => home.fd_seek(*host, 0, CUR, offset),
+            Descriptor::Host(host) => home.fd_seek(host.number, 0, CUR, offset),
             Descriptor::Dir(_) => Err(Errno::BADF),
             Descriptor::File(file) => {
                 let rights = file.rights;

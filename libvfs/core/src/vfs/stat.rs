@@ -10,6 +10,7 @@ use crate::memfs::Memfs;
 use crate::resolve::{Follow, resolve};
 use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fstflags};
 use crate::time::{Marks, Timestamp};
+use crate::witx::Hook;
 
 use super::Vfs;
 
@@ -102,7 +103,7 @@ impl Vfs<'_> {
     pub fn fd_filestat_get(&mut self, home: &mut impl Home, fd: u32, stat: u32) -> Result<()> {
         self.expect(home, fd)?;
         let (ino, rights) = match self.fds.get(fd)? {
-            Descriptor::Host(host) => return home.fd_filestat_get(*host, stat),
+            Descriptor::Host(host) => return home.fd_filestat_get(host.number, stat),
             Descriptor::File(file) => (file.ino, file.rights),
             Descriptor::Dir(dir) => (dir.ino, dir.rights),
         };
@@ -130,7 +131,7 @@ impl Vfs<'_> {
         path_len: u32,
         stat: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::path_filestat_get, Errno::NOTDIR)? {
             return home.path_filestat_get(host, flags, path, path_len, stat);
         }
         let follow = follow(flags)?;
@@ -148,7 +149,7 @@ impl Vfs<'_> {
     ///
     /// Compare fs/open.c:do_ftruncate().
     pub fn fd_filestat_set_size(&mut self, home: &mut impl Home, fd: u32, size: u64) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::INVAL)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_filestat_set_size, Errno::INVAL)? {
             return home.fd_filestat_set_size(host, size);
         }
         match self.fds.get(fd)? {
@@ -178,7 +179,7 @@ impl Vfs<'_> {
         mtim: u64,
         flags: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTSUP)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::fd_filestat_set_times, Errno::NOTSUP)? {
             return home.fd_filestat_set_times(host, atim, mtim, flags);
         }
         let (ino, rights) = match self.fds.get(fd)? {
@@ -207,7 +208,7 @@ impl Vfs<'_> {
         mtim: u64,
         fst_flags: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::NOTDIR)? {
+        if let Some(host) = self.host_fd(home, fd, Hook::path_filestat_set_times, Errno::NOTDIR)? {
             return home
                 .path_filestat_set_times(host, flags, path, path_len, atim, mtim, fst_flags);
         }
@@ -221,15 +222,11 @@ impl Vfs<'_> {
     /// Says that `fd` was there from the start and how long its name is.
     /// Anything else → `BADF`, which ends a program's enumeration.
     pub fn fd_prestat_get(&mut self, home: &mut impl Home, fd: u32, prestat: u32) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::BADF)? {
-            return home.fd_prestat_get(host, prestat);
-        }
-        match self.fds.get(fd)? {
-            Descriptor::Dir(dir) => {
-                let name = dir.preopen.as_ref().ok_or(Errno::BADF)?;
-                home.store(prestat, &abi::prestat(name.len() as u32))
-            }
-            Descriptor::Host(_) | Descriptor::File(_) => Err(Errno::BADF),
+        let host = self.host_fd(home, fd, Hook::fd_prestat_get, Errno::BADF)?;
+        match (self.preopen(fd)?, host) {
+            (Some(name), _) => home.store(prestat, &abi::prestat(name.len() as u32)),
+            (None, Some(host)) => home.fd_prestat_get(host, prestat),
+            (None, None) => Err(Errno::BADF),
         }
     }
 
@@ -242,19 +239,23 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Errno::BADF)? {
-            return home.fd_prestat_dir_name(host, path, path_len);
+        let host = self.host_fd(home, fd, Hook::fd_prestat_dir_name, Errno::BADF)?;
+        match (self.preopen(fd)?, host) {
+            (Some(name), _) if (path_len as usize) < name.len() => Err(Errno::NAMETOOLONG),
+            (Some(name), _) => home.store(path, name),
+            (None, Some(host)) => home.fd_prestat_dir_name(host, path, path_len),
+            (None, None) => Err(Errno::BADF),
         }
-        match self.fds.get(fd)? {
-            Descriptor::Dir(dir) => {
-                let name = dir.preopen.as_ref().ok_or(Errno::BADF)?;
-                if (path_len as usize) < name.len() {
-                    return Err(Errno::NAMETOOLONG);
-                }
-                home.store(path, name)
-            }
-            Descriptor::Host(_) | Descriptor::File(_) => Err(Errno::BADF),
-        }
+    }
+
+    /// The name under which `fd` was there from the start, where it is not the
+    /// host that knows.
+    fn preopen(&self, fd: u32) -> Result<Option<&[u8]>> {
+        Ok(match self.fds.get(fd)? {
+            Descriptor::Dir(dir) => dir.preopen.as_deref(),
+            Descriptor::Host(host) => host.preopen,
+            Descriptor::File(_) => None,
+        })
     }
 
     /// The inode that a path leads to, for calls that change no directory.
