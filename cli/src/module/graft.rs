@@ -167,10 +167,12 @@ impl<'m, 'b> Graft<'m, 'b> {
         };
         let mut remap = Remap::new(defined, &redirected);
         remap.added = names(blob, &targets, &reached, size);
-        let stubs_named = missing.iter().filter_map(|function| match imports[*function as usize] {
-            Import::Host(name) => Some((targets.functions[function], name)),
-            _ => None,
-        });
+        let stubs_named = missing
+            .iter()
+            .filter_map(|function| match imports[*function as usize] {
+                Import::Host(name) => Some((targets.functions[function], name)),
+                _ => None,
+            });
         let named = stubs_named.map(|(index, name)| (index, format!("monaka::no.{name}")));
         remap.added.extend(named);
         Ok(Graft {

@@ -457,7 +457,7 @@ fn inspect_accounts_for_every_byte() {
     }
     let text = place.text("inspect linked.wasm");
     for line in [
-        "  stdin, stdout and stderr: fd_write\n",
+        "  stdout and stderr: fd_write\n",
         "  the time, also that of changes to files: clock_time_get\n",
         "  the program's own: env.hello\n",
     ] {
