@@ -232,7 +232,9 @@ impl Opts {
         self.reached.apply(&mut tree, false, Some(false), denied)?;
         let reach = Reach::of(&tree, false);
         if let Some(packed) = &packed {
-            packed.check_reach(reach).with_context(cannot)?;
+            if let Some(warning) = packed.check_reach(reach).with_context(cannot)? {
+                report::warning(&warning);
+            }
         }
         let compressed = self.compression.level().is_some() || tree.has_compressed();
         let mut valid = tree.validate()?;

@@ -153,7 +153,7 @@ impl Opts {
         reached.apply(&mut tree, self.allow_host_dirs, before, denied)?;
         let reach = Reach::of(&tree, self.allow_host_dirs);
         if let Some(packed) = &packed {
-            packed.check_reach(reach)?;
+            warnings.extend(packed.check_reach(reach)?);
         }
         let compressed = recipe.compresses(&tree);
         // A packed module is packed anew, as the program that it was.

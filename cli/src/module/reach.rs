@@ -73,15 +73,19 @@ impl Packed<'_> {
         }
     }
 
-    /// As [`check_calls`](Packed::check_calls); in a module that was merged also what
-    /// would have it lose more of them.
-    pub(crate) fn check_reach(&self, reach: Reach) -> Result<(), Refusal> {
+    /// As [`check_calls`](Packed::check_calls), with a word about the imports that a
+    /// module keeps for nothing, as the file system was merged in with them.
+    pub(crate) fn check_reach(&self, reach: Reach) -> Result<Option<String>, Refusal> {
         self.check_calls(reach)?;
         let left = self.reach()?.calls.without(reach.calls);
         let left: Vec<&str> = left.names().collect();
-        match self.merged.is_some() && !left.is_empty() {
-            true => Err(Refusal::CallsStay(left)),
-            false => Ok(()),
-        }
+        let stay = self.merged.is_some() && !left.is_empty();
+        Ok(stay.then(|| {
+            format!(
+                "the program no longer reaches the host's {}, but the imports stay, as the file \
+                 system was merged in with them; pack the original module to be without",
+                left.join(", ")
+            )
+        }))
     }
 }

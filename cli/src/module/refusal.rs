@@ -87,8 +87,6 @@ pub(crate) enum Refusal {
     HostDirsGone,
     /// Something of the host's is asked for, but an earlier pack removed these imports.
     CallsGone(Vec<&'static str>),
-    /// These imports would have to go, but the module was merged with them.
-    CallsStay(Vec<&'static str>),
 }
 
 impl Refusal {
@@ -178,7 +176,7 @@ impl Refusal {
                 "pack long texts as files, with --file GUEST=TEXT or --mapdir".into()
             }
             Refusal::DamagedPack(_) => "pack the original module again".into(),
-            Refusal::CallsGone(_) | Refusal::CallsStay(_) => {
+            Refusal::CallsGone(_) => {
                 "pack the original module again, with all its directories".into()
             }
             Refusal::HostDirsGone => {
@@ -302,11 +300,6 @@ impl fmt::Display for Refusal {
             Refusal::CallsGone(names) => write!(
                 f,
                 "an earlier pack removed the imports that this needs: {}",
-                names.join(", ")
-            ),
-            Refusal::CallsStay(names) => write!(
-                f,
-                "the file system was merged in with calls of the host that this denies: {}",
                 names.join(", ")
             ),
             Refusal::HostDirsGone => {
