@@ -8,6 +8,7 @@ use wasmtime::{Engine, Extern, Instance, Linker, Store, Val};
 use super::*;
 use crate::module::merge::Layout;
 use crate::module::program::{Program, Route};
+use crate::module::reach::Reach;
 use crate::module::section::find;
 
 /// A module with a log in memory, `$log`, that keeps what it is given.
@@ -47,7 +48,7 @@ fn packed_as(wasm: &[u8], layout: Layout) -> Vec<u8> {
     let image = write(&valid).unwrap();
     let module = Module::parse(wasm).unwrap();
     let route = Some(Route::Rewrite);
-    let program = Program::new(wasm, &module, route, layout, false, false).unwrap();
+    let program = Program::new(wasm, &module, route, layout, Reach::usual(false), false).unwrap();
     let mounted = program.mount(&image).unwrap();
     let mut out = Vec::new();
     let copy = |text: &&[u8], _, out: &mut dyn std::io::Write| Ok(out.write_all(text)?);
