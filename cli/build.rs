@@ -1,17 +1,18 @@
 //! Obtains `libmonaka_vfs.a`, which `monaka lib` writes out, and
-//! `monaka_vfs.wasm`, which `monaka pack` merges into programs, and those that read
-//! compressed files: from the directory that `MONAKA_LIB` names, or by running `tools/build-lib`.
+//! `monaka_vfs.wasm`, which `monaka pack` merges into programs, those that read
+//! compressed files, and the one that traces: from the directory that `MONAKA_LIB` names, or by running `tools/build-lib`.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 5] = [
     "libmonaka_vfs.a",
     "libmonaka_vfs_zstd.a",
     "monaka_vfs.wasm",
     "monaka_vfs_zstd.wasm",
+    "monaka_vfs_trace.wasm",
 ];
 
 fn main() {

@@ -2,11 +2,17 @@
 //! WASI Preview 1, and what the command line lets the program have.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use wasmtime::{Config, Engine, ExternType, Instance, Linker, Module, Store, Trap, Val};
+use monaka_vfs_core::Errno;
+use monaka_vfs_core::merge::{MONAKA, REPORT};
+use wasmtime::{
+    Caller, Config, Engine, Extern, ExternType, Instance, Linker, Module, Store, Trap, Val,
+};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
@@ -36,7 +42,13 @@ pub(crate) struct Host {
     /// Whether nothing comes from stdin.
     #[arg(skip)]
     no_stdin: bool,
+    /// Who takes what a tracer reports, if the program has one.
+    #[arg(skip)]
+    pub(crate) report: Option<Report>,
 }
+
+/// Takes what a tracer in the program reports; nothing at all, once it has ended.
+pub(crate) type Report = Arc<Mutex<dyn FnMut(&[u8]) -> io::Result<()> + Send>>;
 
 /// As wasmtime has it: what a shell sees of a process that aborted.
 const TRAPPED: i32 = 134;
@@ -70,6 +82,7 @@ impl Host {
             args,
             stdout_to_stderr: true,
             no_stdin: true,
+            report: None,
         }
     }
 
@@ -84,6 +97,9 @@ impl Host {
         linker
             .func_wrap(checkpoint::MODULE, checkpoint::NAME, || {})
             .map_err(boxed)?;
+        if let Some(report) = &self.report {
+            add_report(&mut linker, report.clone()).map_err(boxed)?;
+        }
         let entry = self.entry(&module)?;
         check_imports(&mut store, &linker, &module)?;
         let mut instance = None;
@@ -91,6 +107,10 @@ impl Host {
             instance = Some(new);
             self.call(&mut store, &new, entry)
         });
+        if let Some(report) = &self.report {
+            // What could not be written before the end.
+            tell(report, &[]).context("cannot write what the program was traced to do")?;
+        }
         let ended = match called {
             Ok(results) => Ended::Returned(results),
             Err(error) => match error.downcast_ref::<I32Exit>() {
@@ -114,7 +134,7 @@ impl Host {
             wasi.inherit_stdin();
         }
         if self.stdout_to_stderr {
-            wasi.stdout(std::io::stderr());
+            wasi.stdout(io::stderr());
         }
         let name = match output::is_dash(path) {
             true => "-".into(),
@@ -149,9 +169,29 @@ impl Host {
         Ok(wasi.build_p1())
     }
 
+    /// The name of the export to call.
+    pub(crate) fn entry_name(&self) -> &str {
+        self.invoke.as_deref().unwrap_or("_start")
+    }
+
+    /// Refuses a module that imports what this host does not have, or does not export
+    /// what is to be called.
+    pub(crate) fn check(&self, wasm: &[u8]) -> Result<()> {
+        let engine = engine()?;
+        let module = Module::new(&engine, wasm).map_err(boxed)?;
+        let mut linker: Linker<WasiP1Ctx> = Linker::new(&engine);
+        p1::add_to_linker_sync(&mut linker, |wasi| wasi).map_err(boxed)?;
+        linker
+            .func_wrap(checkpoint::MODULE, checkpoint::NAME, || {})
+            .map_err(boxed)?;
+        let mut store = Store::new(&engine, WasiCtxBuilder::new().build_p1());
+        self.entry(&module)?;
+        check_imports(&mut store, &linker, &module)
+    }
+
     /// The export to call.
     fn entry<'s>(&'s self, module: &Module) -> Result<&'s str> {
-        let entry = self.invoke.as_deref().unwrap_or("_start");
+        let entry = self.entry_name();
         let callable: Vec<&str> = module
             .exports()
             .filter(|export| export.ty().func().is_some_and(|ty| ty.params().len() == 0))
@@ -263,6 +303,30 @@ fn initialize(store: &mut Store<WasiP1Ctx>, instance: &Instance) -> wasmtime::Re
         Some(function) => function.call(store, &[], &mut []),
         None => Ok(()),
     }
+}
+
+fn tell(report: &Report, bytes: &[u8]) -> io::Result<()> {
+    let mut take = report.lock().unwrap_or_else(PoisonError::into_inner);
+    take(bytes)
+}
+
+/// What a tracer in the program imports.
+fn add_report(linker: &mut Linker<WasiP1Ctx>, report: Report) -> wasmtime::Result<()> {
+    let take = move |mut caller: Caller<'_, WasiP1Ctx>, at: u32, len: u32| {
+        let memory = caller.get_export("memory").and_then(Extern::into_memory);
+        let bytes = memory.and_then(|memory| {
+            let bytes = memory.data(&caller).get(at as usize..)?;
+            bytes.get(..len as usize)
+        });
+        let errno = match bytes.map(|bytes| tell(&report, bytes)) {
+            Some(Ok(())) => return 0,
+            Some(Err(_)) => Errno::IO,
+            None => Errno::FAULT,
+        };
+        u32::from(errno.raw())
+    };
+    linker.func_wrap(MONAKA, REPORT.name, take)?;
+    Ok(())
 }
 
 /// Names the first import that is not WASI's.

@@ -18,6 +18,7 @@ use crate::module::packed::Packed;
 use crate::module::parts::{Parts, memories};
 use crate::module::reason::reason;
 use crate::module::refusal::Refusal;
+use crate::module::tracing;
 use crate::policy::Table;
 use crate::{json, output, report};
 
@@ -179,6 +180,14 @@ fn shown_labels(packed: &Packed<'_>) -> Result<String> {
     })
 }
 
+/// What the module's tracer does; nothing where there is none.
+fn traced(packed: &Packed<'_>) -> Result<String> {
+    let described = tracing::described_in(packed.wasm)?;
+    Ok(described.map_or_else(String::new, |does| {
+        format!("traced      {}\n", does.join("; "))
+    }))
+}
+
 fn digest(packed: &Packed<'_>) -> String {
     let mut text = String::new();
     for byte in packed.record.digest {
@@ -286,6 +295,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
          format      {format}, ABI {abi}\n\
          host dirs   {host_dirs}\n\
          {starts}\
+         {traced}\
          policy\n\
          {policy}\
          imports     {imports} (`--imports` lists them)\n\
@@ -311,6 +321,7 @@ fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
         format = record.format,
         abi = record.abi,
         starts = starts(packed),
+        traced = traced(packed)?,
         policy = Table::of(packed)?.text(),
         imports = module.imports.len(),
         reasons = reasons(packed, module, image),
@@ -366,6 +377,13 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
             },
         ),
         ("labels", serde_json::to_string(&labels::of(packed.wasm)?)?),
+        (
+            "traced",
+            match tracing::described_in(packed.wasm)? {
+                None => "null".into(),
+                Some(does) => json::array(does.iter().map(|does| json::string(does))),
+            },
+        ),
         ("read_only", read_only),
         ("writable_below", writable),
         ("max_bytes", limit(limits.bytes != none.bytes, limits.bytes)),

@@ -12,6 +12,7 @@ use monaka_vfs_core::image::{Image, Kind, Written, write};
 use super::preinit::{Preinit, refuse_initialised};
 use super::recipe::Recipe;
 use super::spec;
+use super::tracing;
 use crate::access::Reached;
 use crate::cwd;
 use crate::module::analyze::Module;
@@ -24,6 +25,8 @@ use crate::module::program::{Program, Route};
 use crate::module::reach::Reach;
 use crate::module::recognise::recognise;
 use crate::module::refusal::Refusal;
+use crate::module::traced::bare;
+use crate::module::tracing::Tracing;
 use crate::output::{self, Output};
 use crate::policy::{Control, Start};
 use crate::progress::{Bar, Progress};
@@ -57,6 +60,8 @@ Examples:
   monaka pack app.wasm --mapdir /::./root --compress -o out.wasm
   monaka pack app.wasm --mapdir /::. --profile pure --env MODE=test -o out.wasm
   monaka pack lua.wasm --mapdir /::./lib --init-run --init-arg /init.lua -o out.wasm
+  monaka pack app.wasm --mapdir /::./root --trace=/tmp/calls.log -o out.wasm
+  monaka pack app.wasm --mapdir /::./root --fault 'sync:/db/**:IO@2+' -o out.wasm
   monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -
   monaka pack --max-bytes 64M      (all else is in monaka.toml; `monaka init` writes one)
 
@@ -88,6 +93,8 @@ pub(crate) struct Opts {
     control: Control,
     #[command(flatten)]
     preinit: Preinit,
+    #[command(flatten)]
+    tracing: tracing::Packed,
     /// Where the packed module goes; `-` is stdout (the default if the program
     /// comes from stdin)
     #[arg(short, long, value_name = "OUT.WASM")]
@@ -155,12 +162,27 @@ impl Opts {
         if let Some(packed) = &packed {
             warnings.extend(packed.check_reach(reach)?);
         }
+        let tracing = self.tracing.tracing();
+        if let Some(tracing) = &tracing {
+            tracing::add_file(&mut tree, tracing)?;
+        }
         let compressed = recipe.compresses(&tree);
+        let merged = packed.as_ref().and_then(|packed| packed.merged);
+        // Another blob than before: all of it is merged in anew.
+        let was_traced = merged.is_some_and(|merged| merged.is_traced());
+        if was_traced && tracing.is_none() {
+            warnings.push(
+                "the module was packed with --trace or --fault before; without them, its calls \
+                 are neither logged nor made to fail"
+                    .to_string(),
+            );
+        }
+        let is_anew = was_traced || tracing.is_some();
         // A packed module is packed anew, as the program that it was.
         let original;
         let policed;
         let program = match &packed {
-            Some(packed) if let Some(merged) = packed.merged => {
+            Some(packed) if let (Some(merged), false) = (merged, is_anew) => {
                 self.check_merged(packed, &merged)?;
                 let mut merged = Merged::reopen(packed, merged, compressed)?;
                 merged.police(&module, &policy)?;
@@ -170,14 +192,22 @@ impl Opts {
                 let free = match &packed {
                     None => &wasm[..],
                     Some(packed) => {
-                        original = packed.original(&module)?;
+                        original = match is_anew {
+                            true => bare(packed, &module)?,
+                            false => packed.original(&module)?,
+                        };
                         &original
                     }
                 };
                 let notes;
                 (policed, notes) = policy::police(free, &policy)?;
                 warnings.extend(notes);
-                self.program(&policed, &Module::parse(&policed)?, reach, compressed)?
+                let module = Module::parse(&policed)?;
+                let layout = self.memory.or(merged.map(|merged| merged.layout));
+                match tracing {
+                    None => self.program(&policed, &module, reach, compressed, layout)?,
+                    Some(tracing) => self.traced(&policed, &module, reach, tracing, layout)?,
+                }
             }
         };
         if recipe.dry_run {
@@ -238,8 +268,9 @@ impl Opts {
         module: &Module<'a>,
         reach: Reach,
         compressed: bool,
+        layout: Option<Layout>,
     ) -> Result<Program<'a>> {
-        let layout = self.memory.unwrap_or_default();
+        let layout = layout.unwrap_or_default();
         let program = Program::new(wasm, module, self.route, layout, reach, compressed)?;
         if let (Program::Linked(_), Some(_)) = (&program, self.memory) {
             return Err(Hinted::new(
@@ -250,6 +281,35 @@ impl Opts {
             .into());
         }
         Ok(program)
+    }
+
+    /// A program with a tracer.
+    fn traced<'a>(
+        &self,
+        wasm: &'a [u8],
+        module: &Module<'a>,
+        reach: Reach,
+        tracing: Tracing,
+        layout: Option<Layout>,
+    ) -> Result<Program<'a>> {
+        module.check_host()?;
+        if self.route == Some(Route::Linked) {
+            return Err(Hinted::new(
+                "--trace and --fault are for programs that the file system is merged into",
+                "leave --route out: it is then --route rewrite",
+            )
+            .into());
+        }
+        let layout = layout.unwrap_or_default();
+        let mut merged = Merged::traced(wasm, module, layout, reach, tracing)?;
+        if module.is_linked() {
+            merged.notes.push(
+                "took --route rewrite, as the library that the program is linked with traces \
+                 nothing"
+                    .to_string(),
+            );
+        }
+        Ok(Program::Merged(merged))
     }
 
     /// Refuses what cannot be changed any more in a module that was merged.

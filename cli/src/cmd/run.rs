@@ -1,15 +1,18 @@
 //! `monaka run`: runs a module on the embedded wasmtime.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
+use super::tracing;
 use crate::furnish;
 use crate::host::{Host, exit_code};
 use crate::module::analyze::Module;
 use crate::module::packed::Packed;
 use crate::module::recognise::recognise;
+use crate::module::traced::traced;
 use crate::output;
 use crate::remains::Finished;
 use crate::unpack::Place;
@@ -26,6 +29,9 @@ Examples:
   monaka run reactor.wasm --invoke answer
   monaka run out.wasm --save-to ./after -- first second
   monaka run out.wasm --save-to - --changed -- first second | tar tv
+  monaka run app.wasm --dir ./root::/ --trace -- first second
+  monaka run out.wasm --trace=calls.log --trace-calls open,stat -- first second
+  monaka run out.wasm --fault 'write:/db/*:NOSPC@3' -- first second
 
 Exit status: the program's own; 134 when it traps; 1 on an error, 2 when the
 command line is wrong.")]
@@ -45,6 +51,8 @@ pub(crate) struct Opts {
     #[arg(long, requires = "save_to")]
     changed: bool,
     #[command(flatten)]
+    tracing: tracing::Run,
+    #[command(flatten)]
     host: Host,
 }
 
@@ -59,11 +67,21 @@ impl Opts {
         if let Some(place) = &place {
             place.check().with_context(cannot)?;
         }
-        let wasm = output::read(&self.input).with_context(cannot)?;
-        recognise(&wasm).with_context(cannot)?;
+        let read = output::read(&self.input).with_context(cannot)?;
+        recognise(&read).with_context(cannot)?;
+        let wasm = match self.tracing.prepare(&mut self.host).with_context(cannot)? {
+            None => Cow::Borrowed(&read[..]),
+            Some(tracing) => {
+                self.host.check(&read).with_context(cannot)?;
+                traced(&read, tracing)
+                    .context("its calls cannot be traced")
+                    .with_context(cannot)?
+            }
+        };
         let Some(place) = place else {
             let mut ran = self.host.run(&self.input, &wasm).with_context(cannot)?;
             drop(wasm);
+            drop(read);
             return Ok(exit_code(ran.report(&name)?));
         };
         self.host.stdout_to_stderr =

@@ -9,18 +9,20 @@ use wasmparser::{ExternalKind, Operator};
 use super::analyze::Module;
 use super::section::{Section, split};
 
-/// The module, as it reads compressed files or not.
+/// The module, as it reads compressed files or not, and traces calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
     /// It does not.
     Plain,
     /// It does, and is larger.
     Zstd,
+    /// It does, and traces calls.
+    Trace,
 }
 
 impl Variant {
-    /// Both.
-    const ALL: [Variant; 2] = [Variant::Plain, Variant::Zstd];
+    /// All of them.
+    const ALL: [Variant; 3] = [Variant::Plain, Variant::Zstd, Variant::Trace];
 
     /// The one that reads compressed files where there are some.
     pub(crate) fn reading(compressed: bool) -> Variant {
@@ -41,6 +43,7 @@ impl Variant {
         match self {
             Variant::Plain => include_bytes!(concat!(env!("OUT_DIR"), "/monaka_vfs.wasm")),
             Variant::Zstd => include_bytes!(concat!(env!("OUT_DIR"), "/monaka_vfs_zstd.wasm")),
+            Variant::Trace => include_bytes!(concat!(env!("OUT_DIR"), "/monaka_vfs_trace.wasm")),
         }
     }
 
@@ -112,10 +115,10 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use monaka_vfs_core::merge::{
-        ATTACH, GROW, HOST, HOST_FUNCTIONS, LAYOUT, LAYOUT_FUNCTIONS, MOUNT, PROGRAM,
-        PROGRAM_FUNCTIONS, REQUEST, RESERVE, UNSTABLE, UNSTABLE_PREFIX,
+        ATTACH, CONFIGURE, FINISH, GROW, HOST, HOST_FUNCTIONS, LAYOUT, LAYOUT_FUNCTIONS, MOUNT,
+        PROGRAM, PROGRAM_FUNCTIONS, REPORT, REQUEST, RESERVE, SETTINGS, UNSTABLE, UNSTABLE_PREFIX,
     };
-    use monaka_vfs_core::witx::{Function, HOOKS, Param};
+    use monaka_vfs_core::witx::{Function, HOOKS, HOST_ONLY, Param};
     use wasmparser::{
         CompositeInnerType, DataKind, ExternalKind, FuncType, Operator, Parser, Payload, TypeRef,
         ValType, Validator, WasmFeatures,
@@ -218,7 +221,11 @@ mod tests {
 
     #[test]
     fn is_small() {
-        for (variant, most) in [(Variant::Plain, 96 << 10), (Variant::Zstd, 112 << 10)] {
+        for (variant, most) in [
+            (Variant::Plain, 96 << 10),
+            (Variant::Zstd, 112 << 10),
+            (Variant::Trace, 160 << 10),
+        ] {
             let len = variant.bytes().len();
             assert!(len < most, "{variant:?}: {len} bytes");
         }
@@ -237,9 +244,15 @@ mod tests {
                 allowed.insert((module, function.name), function_type(function));
             }
         }
-        let both = Variant::ALL.map(|variant| parts(variant).imports);
-        for (module, name, ty) in both.into_iter().flatten() {
-            assert_eq!(Some(&ty), allowed.get(&(module, name)), "{module}.{name}");
+        for variant in Variant::ALL {
+            if variant == Variant::Trace {
+                for function in HOST_ONLY.iter().chain(&[REPORT]) {
+                    allowed.insert((HOST, function.name), function_type(function));
+                }
+            }
+            for (module, name, ty) in parts(variant).imports {
+                assert_eq!(Some(&ty), allowed.get(&(module, name)), "{module}.{name}");
+            }
         }
     }
 
@@ -266,6 +279,16 @@ mod tests {
             expected.insert(name_then, expected[name].clone());
         }
         for variant in Variant::ALL {
+            if variant == Variant::Trace {
+                let finish = Function {
+                    returns: false,
+                    ..one(FINISH, &[])
+                };
+                let settings = [one(SETTINGS, &[Param::I32]), one(CONFIGURE, &[]), finish];
+                for function in HOST_ONLY.iter().chain(&settings) {
+                    expected.insert(function.name.to_owned(), function_type(function));
+                }
+            }
             exports_of_one(&parts(variant), &expected);
         }
     }
@@ -297,8 +320,8 @@ mod tests {
 
     #[test]
     fn calls_no_function_by_a_table_and_drops_no_segment() {
-        let both = Variant::ALL.map(|variant| parts(variant).bodies);
-        for operator in both.iter().flatten().flatten() {
+        let all = Variant::ALL.map(|variant| parts(variant).bodies);
+        for operator in all.iter().flatten().flatten() {
             assert!(
                 !matches!(
                     operator,

@@ -18,6 +18,8 @@ pub(crate) struct Rewrites<F> {
     pub(crate) function: F,
     /// Where the size of memory 0 is to be found, if that is elsewhere.
     pub(crate) memory: Option<Virtual>,
+    /// Where it was to be found so far.
+    pub(crate) restored: Option<Virtual>,
 }
 
 /// A memory whose size the program does not see: `memory.size 0` reads the
@@ -30,6 +32,8 @@ pub(crate) struct Virtual {
 
 const GLOBAL_GET: u8 = 0x23;
 const CALL: u8 = 0x10;
+const MEMORY_SIZE: u8 = 0x3f;
+const MEMORY_GROW: u8 = 0x40;
 
 /// An index within the code section that becomes another.
 struct Patch {
@@ -42,7 +46,9 @@ struct Patch {
 
 impl Patch {
     fn fits(&self) -> bool {
-        self.width >= 5 || self.value >> (7 * self.width) == 0
+        // Old engines read no more than a byte there.
+        let is_memory = matches!(self.opcode, Some(MEMORY_SIZE | MEMORY_GROW));
+        !(is_memory && self.width > 1) && (self.width >= 5 || self.value >> (7 * self.width) == 0)
     }
 
     /// How many bytes the new index takes.
@@ -76,7 +82,18 @@ where
         let mut ops = body.get_operators_reader()?;
         while !ops.eof() {
             let (op, at) = ops.read_with_offset()?;
+            let restored = |at: fn(&Virtual) -> u32| rewrites.restored.as_ref().map(at);
             let (opcode, value) = match (op, rewrites.memory) {
+                (Operator::GlobalGet { global_index }, _)
+                    if restored(|memory| memory.pages) == Some(global_index) =>
+                {
+                    (Some(MEMORY_SIZE), 0)
+                }
+                (Operator::Call { function_index }, _)
+                    if restored(|memory| memory.grow) == Some(function_index) =>
+                {
+                    (Some(MEMORY_GROW), 0)
+                }
                 (
                     Operator::Call { function_index }
                     | Operator::ReturnCall { function_index }

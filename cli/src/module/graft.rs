@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use monaka_vfs_core::Errno;
 use monaka_vfs_core::access::Calls;
-use monaka_vfs_core::merge::{GROW, UNSTABLE_PREFIX};
+use monaka_vfs_core::merge::{FINISH, GROW, MONAKA, REPORT, UNSTABLE_PREFIX};
 use monaka_vfs_core::witx;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{CodeSection, ConstExpr, Function, Instruction};
@@ -15,6 +15,7 @@ use wasmparser::{ExternalKind, GlobalSectionReader, ImportSectionReader, TypeRef
 use super::analyze::{Module, page_size};
 use super::blob::Blob;
 use super::code::Virtual;
+use super::detach::{GraftRecord, Hooked, number};
 use super::finish;
 use super::lower::{self, Import, Place, Targets};
 use super::merge::{Layout, MergeRecord, PAGE, PAGES_MAX};
@@ -22,6 +23,7 @@ use super::policy;
 use super::refusal::Refusal;
 use super::section::{Section, encoded, find, id, leb_width, write_leb};
 use super::splice::{Moved, Remap};
+use super::tracing::Tracing;
 
 /// What goes where.
 pub(crate) struct Graft<'m, 'b> {
@@ -31,14 +33,30 @@ pub(crate) struct Graft<'m, 'b> {
     remap: Remap,
     /// The program's imports: dropped or under which module's name they stay.
     kept: Vec<Option<Keep>>,
-    /// The host's functions that are imported anew: name and blob type.
-    added: Vec<(&'m str, u32)>,
+    /// The host's functions that are imported anew: module, name and blob type.
+    added: Vec<(&'static str, &'m str, u32)>,
     /// The blob's functions that are reached, in order.
     reached: Vec<u32>,
     /// Blob types of the host's functions that are not there.
     stubs: Vec<u32>,
     /// The program's view of its memory.
     size: Option<Virtual>,
+    /// What is needed to take all of it out again.
+    record: GraftRecord,
+    /// A function that is exported in the place of the program's, and ends the trace.
+    entry: Option<Entry>,
+}
+
+/// The program's function that is called to run it, in another that calls it.
+struct Entry {
+    /// The program's, in the module as it was.
+    function: u32,
+    /// The other, in the module as it becomes, and its type.
+    wrapper: u32,
+    ty: u32,
+    params: u32,
+    /// The blob's function that ends the trace.
+    finish: u32,
 }
 
 /// How an import of the program stays.
@@ -58,13 +76,14 @@ impl<'m, 'b> Graft<'m, 'b> {
         record: &MergeRecord,
         shims: &policy::Record,
         calls: Calls,
+        tracing: Option<&Tracing>,
     ) -> Result<Graft<'m, 'b>> {
         // Who goes to which of the blob's exports.
         let mut kept = Vec::new();
         let mut hooks = BTreeMap::new();
         for (function, import) in module.function_imports() {
             let unstable = UNSTABLE_MODULES.contains(&import.module);
-            if is_hook(import) {
+            if is_hook(import) || is_plain(import) && blob.has(import.name) {
                 let shim = format!("{UNSTABLE_PREFIX}{}", import.name);
                 let export = match unstable && blob.has(&shim) {
                     true => blob.export(&shim)?,
@@ -81,7 +100,10 @@ impl<'m, 'b> Graft<'m, 'b> {
         let imports = lower::imports(&blob.module)?;
         let single = record.layout == Layout::Single;
         let grow = blob.export(GROW)?;
+        let entry = tracing.and_then(|tracing| entry(module, tracing.entry()));
+        let finish = entry.map(|_| blob.export(FINISH)).transpose()?;
         let roots = hooks.values().copied().chain(single.then_some(grow));
+        let roots = roots.chain(finish);
         let reached = lower::reachable(&blob.module, roots)?;
 
         // The module's function indices, in their order.
@@ -110,7 +132,18 @@ impl<'m, 'b> Graft<'m, 'b> {
                 continue;
             }
             let is_hook = witx::HOOKS.iter().any(|hook| hook.name == name);
-            let allowed = !is_hook || calls.has_name(name);
+            let allowed = match name == REPORT.name {
+                true => tracing.is_some_and(Tracing::reports),
+                false => {
+                    !is_hook
+                        || calls.has_name(name)
+                        || name == "fd_write" && tracing.is_some_and(Tracing::writes)
+                }
+            };
+            let from = match name == REPORT.name {
+                true => MONAKA,
+                false => witx::MODULE,
+            };
             if !allowed {
                 missing.push(function);
             } else if let Some(shim) = shims.function(name, module, 0)? {
@@ -118,7 +151,7 @@ impl<'m, 'b> Graft<'m, 'b> {
             } else if let Some(index) = hosts.get(name) {
                 functions.insert(function, *index);
             } else {
-                added.push((name, blob.type_of(function)?));
+                added.push((from, name, blob.type_of(function)?));
                 functions.insert(function, take());
             }
         }
@@ -145,11 +178,42 @@ impl<'m, 'b> Graft<'m, 'b> {
             stubs.push(blob.type_of(*function)?);
             functions.insert(*function, take());
         }
+        let entry = match (entry, finish) {
+            (Some((function, ty, params)), Some(finish)) => Some(Entry {
+                function,
+                wrapper: take(),
+                ty,
+                params,
+                finish: functions[&finish],
+            }),
+            _ => None,
+        };
 
         let redirected: BTreeMap<u32, u32> = hooks
             .into_iter()
             .map(|(function, export)| (function, functions[&export]))
             .collect();
+        let imports_kept = kept.iter().flatten().count() + added.len();
+        let own = module.function_count() - module.imported_functions;
+        let first = imports_kept as u32 + u32::from(single) + own;
+        let ordinal = |index: u32| index.checked_sub(first).context("the blob stands in front");
+        let mut graft = GraftRecord {
+            added: added
+                .iter()
+                .filter_map(|(_, name, _)| number(name))
+                .collect(),
+            ..GraftRecord::default()
+        };
+        for (function, import) in module.function_imports() {
+            if let Some(to) = redirected.get(&function) {
+                let ty = module.type_of(function).context("an import of no type")?;
+                graft.hooks.push(Hooked::new(import, ty, ordinal(*to)?)?);
+            }
+        }
+        if let Some(entry) = &entry {
+            let own = entry.function - module.imported_functions;
+            graft.entry = Some((ordinal(entry.wrapper)?, own));
+        }
         let targets = Targets {
             functions,
             types: module.type_count(),
@@ -185,6 +249,8 @@ impl<'m, 'b> Graft<'m, 'b> {
             reached,
             stubs,
             size,
+            record: graft,
+            entry,
         })
     }
 
@@ -224,9 +290,14 @@ impl<'m, 'b> Graft<'m, 'b> {
                     moved = has_moved;
                     code
                 }
+                id::EXPORT if let Some(entry) = &self.entry => {
+                    let instead = (entry.function, entry.wrapper);
+                    self.remap.exports_instead(section, instead)?
+                }
                 _ => self.remap.section(section)?,
             });
         }
+        out.push(self.record.section());
         let (mut sections, notes) = self.remap.customs(out, moved);
         let producers = sections
             .iter()
@@ -259,9 +330,9 @@ impl<'m, 'b> Graft<'m, 'b> {
             }
             self.remap.parse_import(&mut imports, import)?;
         }
-        for (name, ty) in &self.added {
+        for (module, name, ty) in &self.added {
             let ty = wasm_encoder::EntityType::Function(self.targets.types + ty);
-            imports.import(witx::MODULE, name, ty);
+            imports.import(module, name, ty);
         }
         Ok(encoded(id::IMPORT, &imports))
     }
@@ -280,7 +351,10 @@ impl<'m, 'b> Graft<'m, 'b> {
         for ty in &self.stubs {
             write_leb(&mut behind, u64::from(self.targets.types + ty));
         }
-        let count = self.reached.len() + self.stubs.len();
+        if let Some(entry) = &self.entry {
+            write_leb(&mut behind, entry.ty.into());
+        }
+        let count = self.reached.len() + self.stubs.len() + usize::from(self.entry.is_some());
         Ok(appended(
             section,
             (u64::from(self.size.is_some()), &before),
@@ -355,6 +429,17 @@ impl<'m, 'b> Graft<'m, 'b> {
             stub.instruction(&Instruction::End);
             behind.function(&stub);
         }
+        if let Some(entry) = &self.entry {
+            let mut wrapper = Function::new([]);
+            for param in 0..entry.params {
+                wrapper.instruction(&Instruction::LocalGet(param));
+            }
+            let own = self.remap.definition(entry.function);
+            wrapper.instruction(&Instruction::Call(own.context("the entry is gone")?));
+            wrapper.instruction(&Instruction::Call(entry.finish));
+            wrapper.instruction(&Instruction::End);
+            behind.function(&wrapper);
+        }
         let (before, behind) = (encoded(id::CODE, &before), encoded(id::CODE, &behind));
         let program_section = Section::new(id::CODE, program.data);
         let code = appended(
@@ -371,6 +456,18 @@ impl<'m, 'b> Graft<'m, 'b> {
         };
         Ok((code, moved))
     }
+}
+
+/// The function that is exported as `name`, if it is the module's own, with its type
+/// and how many parameters it has.
+fn entry(module: &Module<'_>, name: &str) -> Option<(u32, u32, u32)> {
+    let mut exports = module.exports.iter();
+    let function = exports
+        .find(|export| export.name == name && export.kind == ExternalKind::Func)?
+        .index;
+    let params = module.function_type(function)?.params().len() as u32;
+    let own = function >= module.imported_functions;
+    own.then_some((function, module.type_of(function)?, params))
 }
 
 /// What a name section calls the functions that are added.
@@ -441,6 +538,11 @@ pub(crate) fn complete<'a>(mut sections: Vec<Section<'a>>, needed: &[u8]) -> Vec
 }
 
 impl Module<'_> {
+    /// Whether it makes any call of WASI.
+    pub(crate) fn calls_wasi(&self) -> bool {
+        self.function_imports().any(|(_, import)| is_wasi(import))
+    }
+
     /// Refuses a module that nothing can be merged into.
     pub(crate) fn check_mergeable(&self) -> Result<(), Refusal> {
         self.check_memory()?;
@@ -454,11 +556,30 @@ impl Module<'_> {
         self.check_segments()?;
         self.check_valid()
     }
+
+    /// Refuses a module whose calls cannot be traced.
+    pub(crate) fn check_traceable(&self) -> Result<(), Refusal> {
+        match self.check_mergeable() {
+            Err(Refusal::NoFileCalls) if self.calls_wasi() => {
+                self.check_segments()?;
+                self.check_valid()
+            }
+            checked => checked,
+        }
+    }
 }
 
 /// Whether an import is of a WASI of any age.
 pub(crate) fn is_wasi(import: &wasmparser::Import<'_>) -> bool {
     import.module == witx::MODULE || UNSTABLE_MODULES.contains(&import.module)
+}
+
+/// Whether an import is one of WASI's calls that carry no descriptor.
+fn is_plain(import: &wasmparser::Import<'_>) -> bool {
+    is_wasi(import)
+        && witx::HOST_ONLY
+            .iter()
+            .any(|plain| plain.name == import.name)
 }
 
 /// Whether the file system answers an import.

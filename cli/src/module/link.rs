@@ -39,6 +39,16 @@ struct Hook {
     slot: u32,
 }
 
+impl Module<'_> {
+    /// Whether the library is inside.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.check_state().is_ok()
+            && self
+                .initial_memories()
+                .is_ok_and(|memories| Library::find(self, &memories[0]).is_ok())
+    }
+}
+
 impl Library {
     /// Finds the library in a module whose memory 0 starts as `memory`.
     pub(crate) fn find(module: &Module<'_>, memory: &[u8]) -> Result<Library, Refusal> {

@@ -26,7 +26,7 @@ use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::Written;
 use monaka_vfs_core::image::format::VERSION;
 use monaka_vfs_core::link::ABI;
-use monaka_vfs_core::merge::{MOUNT, RESERVE};
+use monaka_vfs_core::merge::{CONFIGURE, MOUNT, RESERVE, SETTINGS};
 use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
 use wasm_encoder::{ConstExpr, Encode as _};
 use wasmparser::{
@@ -37,12 +37,13 @@ use super::analyze::Module;
 use super::blob::{Blob, Variant};
 use super::finish::{self, MAX_SEGMENTS, Segment};
 use super::graft::Graft;
-use super::mount::{Mount, MountError, Mounted};
+use super::mount::{Configure, Mount, MountError, Mounted};
 use super::packed::{self, ImageRecord, Packed, init_of};
 use super::policy::{self, Policy};
 use super::reach::Reach;
 use super::refusal::Refusal;
 use super::section::{Section, debug_assert_valid, encoded, find, id, join, split, write_leb};
+use super::tracing::Tracing;
 
 /// The custom section's name.
 pub(crate) const SECTION: &str = "monaka.merge";
@@ -80,6 +81,11 @@ pub(crate) struct MergeRecord {
 }
 
 impl MergeRecord {
+    /// Whether the blob has a tracer.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.blob == Variant::Trace.digest()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for field in [
@@ -140,6 +146,8 @@ pub(crate) struct Merged<'a> {
     pub(crate) sections: Vec<Section<'a>>,
     pub(crate) record: MergeRecord,
     blob: Variant,
+    /// What the blob's tracer does, if it has one.
+    tracing: Option<Tracing>,
     flags: u32,
     /// What the user should know, a line each.
     pub(crate) notes: Vec<String>,
@@ -167,8 +175,34 @@ impl<'a> Merged<'a> {
         reach: Reach,
         compressed: bool,
     ) -> Result<Merged<'a>> {
-        module.check_mergeable()?;
         let variant = Variant::reading(compressed);
+        Merged::of_blob(wasm, module, layout, reach, variant, None)
+    }
+
+    /// As [`new`](Merged::new), with a tracer in front of the file system.
+    pub(crate) fn traced(
+        wasm: &'a [u8],
+        module: &Module<'a>,
+        layout: Layout,
+        reach: Reach,
+        tracing: Tracing,
+    ) -> Result<Merged<'a>> {
+        let (variant, tracing) = (Variant::Trace, Some(tracing));
+        Merged::of_blob(wasm, module, layout, reach, variant, tracing)
+    }
+
+    fn of_blob(
+        wasm: &'a [u8],
+        module: &Module<'a>,
+        layout: Layout,
+        reach: Reach,
+        variant: Variant,
+        tracing: Option<Tracing>,
+    ) -> Result<Merged<'a>> {
+        match &tracing {
+            None => module.check_mergeable()?,
+            Some(_) => module.check_traceable()?,
+        }
         let blob = Blob::open(variant)?;
         let record = MergeRecord {
             layout,
@@ -184,8 +218,16 @@ impl<'a> Merged<'a> {
             blob: variant.digest(),
         };
         let shims = policy::Record::of_module(wasm)?.unwrap_or_default();
-        let graft = Graft::plan(module, &blob, &record, &shims, reach.calls)?;
-        let (sections, notes) = graft.sections(split(wasm)?)?;
+        let graft = Graft::plan(
+            module,
+            &blob,
+            &record,
+            &shims,
+            reach.calls,
+            tracing.as_ref(),
+        )?;
+        let (mut sections, notes) = graft.sections(split(wasm)?)?;
+        sections.extend(tracing.as_ref().map(Tracing::section));
         if cfg!(any(test, debug_assertions)) {
             debug_assert_valid(&join(&sections), "the merged module");
         }
@@ -193,6 +235,7 @@ impl<'a> Merged<'a> {
             sections,
             record,
             blob: variant,
+            tracing,
             flags: reach.flags(),
             notes,
         })
@@ -215,6 +258,10 @@ impl<'a> Merged<'a> {
             .into());
         }
         let mut sections = split(packed.wasm)?;
+        let tracing = Tracing::of(&sections)?;
+        if tracing.is_some() != (blob == Variant::Trace) {
+            return Err(Refusal::DamagedPack(format!("{SECTION} is of another blob")).into());
+        }
         sections
             .retain(|section| !section.is_custom(SECTION) && !section.is_custom(packed::SECTION));
         for section in &mut sections {
@@ -233,6 +280,7 @@ impl<'a> Merged<'a> {
             sections,
             record,
             blob,
+            tracing,
             flags: packed.record.flags,
             notes: Vec::new(),
         })
@@ -270,6 +318,14 @@ impl<'a> Merged<'a> {
     pub(crate) fn mount<S>(&self, image: &Written<'_, S>) -> Result<Mounted> {
         let blob = Blob::open(self.blob)?;
         let sections = split(self.blob.bytes())?;
+        let tracer = match &self.tracing {
+            None => None,
+            Some(tracing) => Some(Configure {
+                settings: blob.export(SETTINGS)?,
+                configure: blob.export(CONFIGURE)?,
+                bytes: tracing.settings(&image.tables)?.encode(),
+            }),
+        };
         let mount = Mount {
             sections: &sections,
             reserve: blob.export(RESERVE)?,
@@ -280,6 +336,7 @@ impl<'a> Merged<'a> {
             tables: &image.tables,
             data_len: image.data_len,
             flags: self.flags,
+            tracer,
         };
         mount.run()
     }
@@ -427,7 +484,10 @@ impl<'a> Merged<'a> {
 }
 
 /// The memory section of a merged module with the program's own size in it.
-fn program_memory<'a>(section: &Section<'_>, record: &MergeRecord) -> Result<Section<'a>> {
+pub(crate) fn program_memory<'a>(
+    section: &Section<'_>,
+    record: &MergeRecord,
+) -> Result<Section<'a>> {
     let mut memories = wasm_encoder::MemorySection::new();
     for (index, memory) in (0..).zip(MemorySectionReader::new(section.reader())?) {
         let mut memory = wasm_encoder::MemoryType::from(memory?);

@@ -15,6 +15,7 @@ pub(crate) mod blob;
 pub(crate) mod checkpoint;
 pub(crate) mod checkup;
 mod code;
+pub(crate) mod detach;
 pub(crate) mod exposed;
 pub(crate) mod features;
 pub(crate) mod finish;
@@ -38,6 +39,8 @@ pub(crate) mod refusal;
 pub(crate) mod section;
 pub(crate) mod splice;
 pub(crate) mod state;
+pub(crate) mod traced;
+pub(crate) mod tracing;
 pub(crate) mod undo;
 mod unlink;
 

@@ -134,6 +134,15 @@ pub(crate) struct Mount<'m> {
     pub(crate) tables: &'m [u8],
     pub(crate) data_len: u64,
     pub(crate) flags: u32,
+    /// What a tracer is told, once the image is mounted.
+    pub(crate) tracer: Option<Configure>,
+}
+
+/// Settings of a tracer, and the two functions that take them.
+pub(crate) struct Configure {
+    pub(crate) settings: u32,
+    pub(crate) configure: u32,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A mounted image.
@@ -154,6 +163,8 @@ const FUEL: u64 = 20_000_000_000;
 
 const RESERVE: &str = "reserve";
 const MOUNT: &str = "mount";
+const SETTINGS: &str = "settings";
+const CONFIGURE: &str = "configure";
 
 impl Mount<'_> {
     /// Mounts the image.
@@ -188,6 +199,9 @@ impl Mount<'_> {
         }
         let sizes = state.sizes(self.memories.len())?;
         let address = self.call(&mut state)?;
+        if let Some(tracer) = &self.tracer {
+            configure(&mut state, &tracer.bytes)?;
+        }
         let mut changed = Vec::with_capacity(sizes.len());
         for (index, (old, size)) in self.memories.iter().zip(sizes).enumerate() {
             let memory = state.memory(&memory_name(index))?;
@@ -256,6 +270,10 @@ impl Mount<'_> {
         let mut exports = ExportSection::new();
         exports.export(RESERVE, ExportKind::Func, self.reserve);
         exports.export(MOUNT, ExportKind::Func, self.mount);
+        if let Some(tracer) = &self.tracer {
+            exports.export(SETTINGS, ExportKind::Func, tracer.settings);
+            exports.export(CONFIGURE, ExportKind::Func, tracer.configure);
+        }
         let mut exports = Some(encoded(id::EXPORT, &exports));
         let behind_exports = [id::START, id::ELEMENT, id::DATA_COUNT, id::CODE, id::DATA];
         let mut count = Vec::new();
@@ -279,6 +297,28 @@ impl Mount<'_> {
             }
         }
         Ok(join(&out))
+    }
+}
+
+/// Gives a tracer its settings.
+fn configure(state: &mut State, bytes: &[u8]) -> Result<()> {
+    let State { store, instance } = &mut *state;
+    let settings = instance
+        .get_typed_func::<u32, u32>(&mut *store, SETTINGS)
+        .map_err(boxed)?;
+    let configure = instance
+        .get_typed_func::<(), u32>(&mut *store, CONFIGURE)
+        .map_err(boxed)?;
+    let room = settings
+        .call(&mut *store, bytes.len() as u32)
+        .map_err(called)?;
+    if room == 0 {
+        return Err(MountError::Errno(Errno::NOMEM.raw().into()).into());
+    }
+    state.put(room, bytes)?;
+    match configure.call(&mut state.store, ()).map_err(called)? {
+        0 => Ok(()),
+        errno => Err(MountError::Errno(errno).into()),
     }
 }
 

@@ -205,6 +205,7 @@ impl<'a> Linked<'a> {
             tables: &image.tables,
             data_len: image.data_len,
             flags: self.flags,
+            tracer: None,
         };
         mount.run()
     }

@@ -234,8 +234,36 @@ impl Remap {
         let rewrites = Rewrites {
             function: |function| self.reference(function),
             memory,
+            restored: None,
         };
         code::rewrite(&section.data, &rewrites).context("in the code section")
+    }
+
+    /// As [`code`](Remap::code), of code that asked elsewhere for the size of memory 0
+    /// and shall ask the memory again.
+    pub(crate) fn restored_code(
+        &self,
+        section: &Section<'_>,
+        restored: Option<code::Virtual>,
+    ) -> Result<code::Code> {
+        let rewrites = Rewrites {
+            function: |function| self.reference(function),
+            memory: None,
+            restored,
+        };
+        code::rewrite(&section.data, &rewrites).context("in the code section")
+    }
+
+    /// An export section in which one function stands for another.
+    pub(crate) fn exports_instead<'a>(
+        &mut self,
+        section: Section<'a>,
+        (function, instead): (u32, u32),
+    ) -> Result<Section<'a>> {
+        let referred = self.referred[function as usize].replace(instead);
+        let section = self.section(section);
+        self.referred[function as usize] = referred;
+        section
     }
 
     /// The sections without the custom ones that are no longer true; and what
@@ -430,7 +458,8 @@ impl Remap {
         Ok(payload.to_vec())
     }
 
-    fn definition(&self, function: u32) -> Option<u32> {
+    /// Where a function itself is now.
+    pub(crate) fn definition(&self, function: u32) -> Option<u32> {
         self.defined.get(function as usize).copied().flatten()
     }
 

@@ -4,8 +4,9 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
 use monaka_vfs_core::Errno;
-use monaka_vfs_core::merge::{ATTACH, HOST, PROGRAM};
+use monaka_vfs_core::merge::{ATTACH, CONFIGURE, HOST, PROGRAM, SETTINGS};
 use monaka_vfs_core::rights::Filetype;
+use monaka_vfs_core::trace::Settings;
 use wasmtime::{
     Caller, Config, Engine, Instance, Linker, Module, OptLevel, RegallocAlgorithm, Store,
     TypedFunc, WasmParams,
@@ -104,7 +105,29 @@ impl Survey {
             }
         }
         store.data_mut().memory = Some(own);
-        Ok(Survey { store, instance })
+        let mut survey = Survey { store, instance };
+        if blob == Variant::Trace {
+            survey.hush(own)?;
+        }
+        Ok(survey)
+    }
+
+    /// Has the tracer be silent: nobody listens any more.
+    fn hush(&mut self, own: wasmtime::Memory) -> Result<()> {
+        let settings = Settings::NONE.encode();
+        let room = self
+            .instance
+            .get_typed_func::<u32, u32>(&mut self.store, SETTINGS)
+            .and_then(|room| room.call(&mut self.store, settings.len() as u32))
+            .map_err(boxed)?;
+        own.write(&mut self.store, room as usize, &settings)?;
+        let errno = self
+            .instance
+            .get_typed_func::<(), u32>(&mut self.store, CONFIGURE)
+            .and_then(|configure| configure.call(&mut self.store, ()))
+            .map_err(boxed)?;
+        ensure!(room != 0 && errno == 0, "its tracer answers {errno}");
+        Ok(())
     }
 
     /// What there is to be seen of the directory of that number, and its entries.

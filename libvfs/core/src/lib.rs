@@ -42,6 +42,7 @@ pub mod name;
 pub mod resolve;
 pub mod rights;
 pub mod time;
+pub mod trace;
 pub mod vfs;
 pub mod witx;
 

@@ -53,6 +53,17 @@
 //!   its number, or an errno below zero. No program gets it: it is for those who
 //!   take the files out of one that has ended.
 //! - [`GROW`]`(delta) -> i32`: the program's `memory.grow`, see [`grow`].
+//!
+//! # The tracing blob
+//!
+//! One blob has a [tracer](crate::trace) before the file system. Beside the above it
+//! exports each of [`witx::HOST_ONLY`](crate::witx::HOST_ONLY) by its name, and
+//! imports them, and [`REPORT`], from [`HOST`]; and
+//!
+//! - [`SETTINGS`]`(len) -> i32`: an address with room for so many bytes, or 0;
+//! - [`CONFIGURE`]`() -> i32`: takes the [settings](crate::trace::Settings) that now
+//!   stand there, answers an errno; nothing is traced before;
+//! - [`FINISH`]`()`: the program has ended.
 
 use crate::witx::{Function, Param};
 
@@ -96,6 +107,12 @@ pub const HOST_FUNCTIONS: [Function; 2] = {
     ]
 };
 
+/// Hands bytes to the host that `monaka run` is; elsewhere it answers `NOSYS`.
+pub const REPORT: Function = function("report", &[Param::I32, Param::I32], true);
+
+/// The import module of [`REPORT`] in a program.
+pub const MONAKA: &str = "monaka";
+
 /// The functions of [`LAYOUT`].
 pub const LAYOUT_FUNCTIONS: [Function; 8] = {
     use Param::I32;
@@ -133,6 +150,15 @@ pub const REQUEST: &str = "request";
 
 /// Opens an inode.
 pub const ATTACH: &str = "attach";
+
+/// Takes room for settings of the tracer.
+pub const SETTINGS: &str = "settings";
+
+/// Gives the tracer its settings.
+pub const CONFIGURE: &str = "configure";
+
+/// Ends the trace.
+pub const FINISH: &str = "finish";
 
 /// Grows the program's memory.
 pub const GROW: &str = "grow";

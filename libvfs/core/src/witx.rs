@@ -49,6 +49,25 @@ macro_rules! for_each_hook {
     };
 }
 
+/// Calls `$then!` with the functions that carry no descriptor and answer an errno:
+/// all others but `proc_exit`.
+#[macro_export]
+macro_rules! for_each_plain {
+    ($then:ident) => {
+        $then! {
+            args_get(argv: u32, argv_buf: u32);
+            args_sizes_get(argc: u32, argv_buf_size: u32);
+            environ_get(environ: u32, environ_buf: u32);
+            environ_sizes_get(count: u32, environ_buf_size: u32);
+            clock_res_get(clock: u32, resolution: u32);
+            clock_time_get(clock: u32, precision: u64, time: u32);
+            proc_raise(signal: u32);
+            random_get(buf: u32, buf_len: u32);
+            sched_yield();
+        }
+    };
+}
+
 /// The import module of Preview 1.
 pub const MODULE: &str = "wasi_snapshot_preview1";
 
@@ -101,31 +120,26 @@ macro_rules! hooks {
 }
 for_each_hook!(hooks);
 
-const fn host(name: &'static str, params: &'static [Param]) -> Function {
-    Function {
-        name,
-        params,
-        returns: true,
-    }
-}
+macro_rules! plain {
+    ($($name:ident($($arg:ident: $ty:ident),*);)*) => {
+        /// The functions that carry no descriptor: they stay the host's.
+        pub const HOST_ONLY: [Function; 10] = [
+            $(Function {
+                name: stringify!($name),
+                params: &[$(param!($ty)),*],
+                returns: true,
+            },)*
+            Function {
+                name: "proc_exit",
+                params: &[Param::I32],
+                returns: false,
+            },
+        ];
 
-/// The functions that carry no descriptor: they stay the host's.
-pub const HOST_ONLY: [Function; 10] = {
-    use Param::{I32, I64};
-    [
-        host("args_get", &[I32, I32]),
-        host("args_sizes_get", &[I32, I32]),
-        host("environ_get", &[I32, I32]),
-        host("environ_sizes_get", &[I32, I32]),
-        host("clock_res_get", &[I32, I32]),
-        host("clock_time_get", &[I32, I64, I32]),
-        Function {
-            name: "proc_exit",
-            params: &[I32],
-            returns: false,
-        },
-        host("proc_raise", &[I32]),
-        host("random_get", &[I32, I32]),
-        host("sched_yield", &[]),
-    ]
-};
+        /// An index in [`HOST_ONLY`].
+        #[allow(non_camel_case_types, missing_docs)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Plain { $($name,)* proc_exit }
+    };
+}
+for_each_plain!(plain);

@@ -5,6 +5,7 @@ use crate::data::{Piece, SIZE_MAX};
 use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, File};
 use crate::host::Home;
+use crate::inode::SeenKind;
 use crate::memfs::{Memfs, Open};
 use crate::rights::{Rights, fdflags};
 use crate::time::Marks;
@@ -237,6 +238,33 @@ impl Vfs<'_> {
                 home.store_u32(nwritten, len)
             }
         }
+    }
+
+    /// Writes to the regular file of that number at `offset`, whatever the program has
+    /// open; answers how many bytes. For those who keep a log in the file system.
+    ///
+    /// No such file → `NOENT`; else as [`Vfs::fd_pwrite`].
+    pub fn write_to(
+        &mut self,
+        home: &mut impl Home,
+        number: u32,
+        iovs: u32,
+        iovs_len: u32,
+        offset: u64,
+    ) -> Result<u32> {
+        let ino = self.fs.find(number).ok_or(Errno::NOENT)?;
+        let SeenKind::Regular(_) = self.fs.inode(ino).kind() else {
+            return Err(Errno::NOENT);
+        };
+        self.fs.own(ino)?;
+        let file = File {
+            ino,
+            offset,
+            flags: 0,
+            rights: Rights::FILE,
+        };
+        let iovs = buffers(home, iovs, iovs_len, offset, 0)?;
+        write_at(&mut self.fs, home, &file, iovs, offset)
     }
 
     /// Makes sure that `offset..offset + len` exists and has its memory.
