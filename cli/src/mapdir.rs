@@ -195,6 +195,11 @@ impl Mapping {
     }
 }
 
+/// A guest path: absolute, as [`Mapping::guest`] has it.
+pub(crate) fn guest_path_bytes(path: &[u8]) -> Result<Vec<u8>, MappingError> {
+    normalise(path)
+}
+
 /// A guest path as an argument: absolute, as [`Mapping::guest`] has it.
 pub(crate) fn guest_path(argument: &OsStr) -> Result<Vec<u8>, MappingError> {
     normalise(&to_bytes(argument)?)

@@ -19,8 +19,10 @@ mod lib;
 mod ls;
 mod man;
 mod mappings;
+mod only_used;
 mod pack;
 mod preinit;
+mod profile;
 mod recipe;
 mod replace;
 mod rm;
@@ -76,6 +78,7 @@ enum Command {
     Init(init::Opts),
     Run(run::Opts),
     Commit(commit::Opts),
+    Profile(profile::Opts),
     Lib(lib::Opts),
     Inspect(inspect::Opts),
     Doctor(doctor::Opts),
@@ -133,6 +136,7 @@ impl Cli {
             Command::Init(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Run(opts) => opts.run(),
             Command::Commit(opts) => opts.run(),
+            Command::Profile(opts) => opts.run(),
             Command::Lib(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Inspect(opts) => opts.run().map(|()| ExitCode::SUCCESS),
             Command::Ls(opts) => opts.run(),

@@ -60,6 +60,7 @@ Examples:
   monaka pack app.wasm --mapdir /::./root --compress -o out.wasm
   monaka pack app.wasm --mapdir /::. --profile pure --env MODE=test -o out.wasm
   monaka pack lua.wasm --mapdir /::./lib --init-run --init-arg /init.lua -o out.wasm
+  monaka pack python.wasm --mapdir /usr::./usr --only-used used.txt -o small.wasm
   monaka pack app.wasm --mapdir /::./root --trace=/tmp/calls.log -o out.wasm
   monaka pack app.wasm --mapdir /::./root --fault 'sync:/db/**:IO@2+' -o out.wasm
   monaka pack - --mapdir /::. -o - < app.wasm | wasmtime -

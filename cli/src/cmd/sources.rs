@@ -6,6 +6,7 @@ use anyhow::Result;
 use monaka_vfs_core::image::{Meta, Tree};
 
 use super::mappings::Mappings;
+use super::only_used::OnlyUsed;
 use crate::dates::Dates;
 use crate::furnish::{self, Furnishing};
 use crate::mapdir::Origin;
@@ -18,6 +19,8 @@ use crate::scan::{Choice, Scanner, Source, preopens};
 pub(crate) struct Sources {
     #[command(flatten)]
     pub(crate) added: Added,
+    #[command(flatten)]
+    only_used: OnlyUsed,
     #[command(flatten)]
     furnishing: Furnishing,
 }
@@ -50,6 +53,7 @@ impl Sources {
         }
         let mut tree = packed.unwrap_or_else(|| Tree::new(Meta::default()));
         self.added.add(&mut tree, progress, warnings)?;
+        self.only_used.apply(&mut tree, warnings)?;
         // After the dates: what nobody has touched is known by having none.
         self.furnishing.furnish(&mut tree)?;
         Ok(tree)
