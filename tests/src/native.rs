@@ -8,7 +8,8 @@ use monaka_vfs_core::host::Host;
 use monaka_vfs_core::image::{Image, Meta, NodeId, Tree, write};
 use monaka_vfs_core::memory::{GuestMemory, Region};
 use monaka_vfs_core::time::Timestamp;
-use monaka_vfs_core::{Errno, Vfs, for_each_hook};
+use monaka_vfs_core::trace::Witness;
+use monaka_vfs_core::{Errno, Vfs, for_each_hook, for_each_plain};
 
 use crate::calls::{Calls, Memory};
 use crate::compressed;
@@ -145,6 +146,28 @@ macro_rules! host {
     };
 }
 for_each_hook!(host);
+
+macro_rules! witness {
+    ($($name:ident($($arg:ident: $ty:ident),*);)*) => {
+        impl Witness for Native {
+            fn report(&mut self, at: u32, len: u32) -> Result<()> {
+                (self.host)(self, "report", &[at.into(), len.into()])
+            }
+
+            fn proc_exit(&mut self, status: u32) {
+                let ended = (self.host)(self, "proc_exit", &[status.into()]);
+                assert_eq!(ended, Ok(()), "nothing is answered");
+            }
+
+            $(
+                fn $name(&mut self, $($arg: $ty),*) -> Result<()> {
+                    (self.host)(self, stringify!($name), &[$(u64::from($arg)),*])
+                }
+            )*
+        }
+    };
+}
+for_each_plain!(witness);
 
 /// A file's attributes as a program reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,11 +72,16 @@ impl OnlyUsed {
             let text = output::read(list).with_context(cannot)?;
             let end = if text.contains(&0) { 0 } else { b'\n' };
             for (line, name) in (1..).zip(text.split(|byte| *byte == end)) {
-                let name = name.strip_suffix(b"\r").filter(|_| end != 0).unwrap_or(name);
+                let name = name
+                    .strip_suffix(b"\r")
+                    .filter(|_| end != 0)
+                    .unwrap_or(name);
                 if name.is_empty() {
                     continue;
                 }
-                let path = guest_path_bytes(name).ok().filter(|_| name.starts_with(b"/"));
+                let path = guest_path_bytes(name)
+                    .ok()
+                    .filter(|_| name.starts_with(b"/"));
                 names.insert(path.ok_or_else(|| {
                     Hinted::new(
                         format!("{shown}:{line}: {} is no path from / on", Shown(name)),

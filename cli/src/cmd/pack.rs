@@ -164,6 +164,13 @@ impl Opts {
             warnings.extend(packed.check_reach(reach)?);
         }
         let tracing = self.tracing.tracing();
+        if tracing.is_some() && self.preinit.is_wanted() {
+            return Err(Hinted::new(
+                "a program that is initialised when it is packed cannot be traced",
+                "leave out --trace and --fault, or --init-run and --init-func",
+            )
+            .into());
+        }
         if let Some(tracing) = &tracing {
             tracing::add_file(&mut tree, tracing)?;
         }

@@ -90,7 +90,9 @@ impl Opts {
 
     fn list(&self, paths: &[Vec<u8>]) -> Result<Vec<u8>> {
         if self.json {
-            let paths = paths.iter().map(|path| json::string(&Shown(path).to_string()));
+            let paths = paths
+                .iter()
+                .map(|path| json::string(&Shown(path).to_string()));
             return Ok((json::array(paths) + "\n").into_bytes());
         }
         let end = if self.null { b'\0' } else { b'\n' };

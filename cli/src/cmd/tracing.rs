@@ -139,11 +139,16 @@ impl Run {
                 }
             });
         }
+        let to = match self.trace {
+            Some(_) => To::Monaka,
+            // Nothing goes there.
+            None => To::Stderr,
+        };
         Ok(Some(Tracing {
             log: self.trace.as_ref().map(|_| self.calls.logged()),
             faults: self.calls.faults(),
             entry: host.entry_name().to_string(),
-            ..Tracing::new(To::Monaka)
+            ..Tracing::new(to)
         }))
     }
 }

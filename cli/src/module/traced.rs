@@ -21,6 +21,9 @@ use super::unlink::unlink;
 /// The program of a packed module with nothing packed into it, which imports from its
 /// host what it did before.
 pub(crate) fn bare(packed: &Packed<'_>, module: &Module<'_>) -> Result<Vec<u8>> {
+    if let Some(init) = &packed.init {
+        return Err(init.refusal().into());
+    }
     match &packed.merged {
         Some(record) => detach(packed, module, record),
         None => unlink(&packed.original(module)?),

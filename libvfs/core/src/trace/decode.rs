@@ -469,8 +469,8 @@ impl<M: GuestMemory> List<'_, M> {
         let mut total = 0;
         // As many as a call takes.
         for index in 0..count.min(crate::abi::IOV_MAX) {
-            let len = self.memory.load_u32(iovs.wrapping_add(index * 8 + 4));
-            let Ok(len) = len else {
+            let at = iovs.checked_add(index * 8 + 4);
+            let Some(Ok(len)) = at.map(|at| self.memory.load_u32(at)) else {
                 return self.word("?");
             };
             total += u64::from(len);
