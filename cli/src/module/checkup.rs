@@ -141,7 +141,10 @@ impl Outcome {
                 false,
             )?,
             Some(packed) => match packed.merged {
-                Some(merged) => Program::Merged(Merged::reopen(packed, merged, false)?),
+                Some(merged) => {
+                    let merged = Merged::reopen(packed, merged, false)?;
+                    Program::Merged(merged.with_no_file())
+                }
                 None => {
                     original = packed.original(module)?;
                     let module = Module::parse(&original)?;

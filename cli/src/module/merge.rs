@@ -43,7 +43,7 @@ use super::policy::{self, Policy};
 use super::reach::Reach;
 use super::refusal::Refusal;
 use super::section::{Section, debug_assert_valid, encoded, find, id, join, split, write_leb};
-use super::tracing::Tracing;
+use super::tracing::{To, Tracing};
 
 /// The custom section's name.
 pub(crate) const SECTION: &str = "monaka.merge";
@@ -312,6 +312,14 @@ impl<'a> Merged<'a> {
     /// Whether the blob reads compressed files.
     pub(crate) fn decodes(&self) -> bool {
         self.blob == Variant::reading(true)
+    }
+
+    /// The same with a trace that goes to no packed file, whatever will be packed.
+    pub(crate) fn with_no_file(mut self) -> Merged<'a> {
+        if let Some(tracing) = &mut self.tracing {
+            tracing.to = To::Stderr;
+        }
+        self
     }
 
     /// Runs the blob to mount the image.
