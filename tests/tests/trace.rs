@@ -155,7 +155,8 @@ fn a_packed_trace_goes_to_a_file_and_another_pack_takes_it_out() {
         assert!(again.stderr.contains("neither logged"), "{}", again.stderr);
         let mut after = imports(&place.path("n.wasm"));
         let mut before = before;
-        (before.sort(), after.sort());
+        before.sort();
+        after.sort();
         assert_eq!(before, after, "{}", place.name);
         let plain = place.monaka("run n.wasm").expect_success();
         plain.expect_same(&place.monaka("run app.wasm").expect_success());

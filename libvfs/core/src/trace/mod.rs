@@ -458,7 +458,7 @@ macro_rules! unstable {
     ($($name:ident = $now:ident($($arg:ident: $ty:ident),*);)*) => {
         impl Tracer {
             $(
-                #[allow(missing_docs)]
+                #[allow(missing_docs, clippy::too_many_arguments)]
                 pub fn $name(
                     &mut self,
                     vfs: &mut Vfs<'_>,
