@@ -222,7 +222,14 @@ fn what_was_borrowed_for_the_environment_is_zero_again() {
 
 #[test]
 fn arguments() {
-    let cases: [(&[&str], &[&str], &[&str], bool); 9] = [
+    // Flags, the host's arguments, the program's, and whether it asks the host for them.
+    type Case = (
+        &'static [&'static str],
+        &'static [&'static str],
+        &'static [&'static str],
+        bool,
+    );
+    let cases: [Case; 9] = [
         (
             &["--arg", "one", "--arg=--two"],
             &["x"],

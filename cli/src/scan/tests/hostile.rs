@@ -123,11 +123,7 @@ fn tar(random: &mut Random) -> Vec<u8> {
             random.pick(&[&b"ustar\x0000"[..], b"ustar  \0", b""]),
             8,
         );
-        put(
-            345,
-            &random.pick(&[&b""[..], b"", b"prefix", b"../up"]),
-            155,
-        );
+        put(345, random.pick(&[&b""[..], b"", b"prefix", b"../up"]), 155);
         sign(&mut header);
         out.extend(header);
         out.extend(&data);
