@@ -17,7 +17,7 @@ mod base;
 mod context;
 mod copy;
 mod file;
-mod place;
+pub(crate) mod place;
 mod product;
 mod run;
 mod state;

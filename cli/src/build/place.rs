@@ -11,7 +11,7 @@ const MAX_LINKS: usize = 40;
 
 /// Where a tree comes from, which decides what leads out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Within {
+pub(crate) enum Within {
     /// The build context: nothing above its top is anyone's to read, and an
     /// absolute link leads into the host.
     Context,
@@ -70,7 +70,7 @@ pub(super) fn real<S>(tree: &Tree<S>, path: &[u8], within: Within) -> Result<Vec
 }
 
 /// What a path leads to, symbolic links followed.
-pub(super) fn find<S>(tree: &Tree<S>, path: &[u8], within: Within) -> Result<Option<NodeId>> {
+pub(crate) fn find<S>(tree: &Tree<S>, path: &[u8], within: Within) -> Result<Option<NodeId>> {
     Ok(tree.lookup(&real(tree, path, within)?))
 }
 

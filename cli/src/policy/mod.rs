@@ -62,8 +62,9 @@ pub(crate) struct Control {
     ///
     /// Preview 1 knows no current directory. So PWD is set, which Go and shells look
     /// at, and the directory is open under the name `.` as well as `/` and every
-    /// directory in it under their own, which C and Rust look at; a file right in `/` is
-    /// out of their reach then.
+    /// directory in it under their own, which C and Rust look at. Out of their reach is
+    /// then a file right in `/`, and what `..` or a symbolic link leads to from one of
+    /// these directories into another.
     #[arg(long, value_name = "GUEST", value_parser = OsStringValueParser::new().try_map(|path| guest_path(&path)))]
     cwd: Option<Bytes>,
     /// The clocks: pass, deny, fixed=SECONDS or monotonic-only
