@@ -10,7 +10,7 @@ use parse_dockerfile::{
 };
 
 use super::words;
-use crate::report::Hinted;
+use crate::report::{Hinted, nearest};
 
 /// A Containerfile.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl File {
         }
         let parsed = parse_dockerfile::parse(&text).map_err(|error| match error.line() {
             0 => anyhow::anyhow!("{error}"),
-            line => anyhow::anyhow!("line {line}: {error:#}"),
+            line => syntax(&text, line, &format!("line {line}: {error:#}")),
         })?;
         let escape = parsed.parser_directives.escape.as_ref();
         let escape = escape.map_or('\\', |directive| directive.value.value);
@@ -402,6 +402,35 @@ fn check_stage_name(name: &str) -> Result<()> {
         true => Ok(()),
         false => bail!("`{name}` is no name of a stage: a letter, then letters, digits, `-_.`"),
     }
+}
+
+/// What the parser has against a line, with the instruction that was meant where it is
+/// none.
+fn syntax(text: &str, line: usize, message: &str) -> anyhow::Error {
+    const INSTRUCTIONS: [&str; 13] = [
+        "FROM",
+        "ARG",
+        "COPY",
+        "ADD",
+        "ENV",
+        "LABEL",
+        "WORKDIR",
+        "VOLUME",
+        "RUN",
+        "ENTRYPOINT",
+        "CMD",
+        "EXPOSE",
+        "HEALTHCHECK",
+    ];
+    let first = text.lines().nth(line - 1).unwrap_or_default();
+    let first = first.split_whitespace().next().unwrap_or_default();
+    let name = first.to_ascii_uppercase();
+    let hint = match nearest(&name, INSTRUCTIONS) {
+        Some(known) if known == name => return anyhow::anyhow!("{message}"),
+        Some(known) => format!("did you mean {known}?"),
+        None => format!("the instructions are {}", INSTRUCTIONS[..11].join(", ")),
+    };
+    Hinted::new(message, hint).into()
 }
 
 fn unknown_flag(instruction: &str, name: &str, known: &str) -> anyhow::Error {

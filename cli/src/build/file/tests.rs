@@ -133,6 +133,26 @@ fn only_stages_that_are_needed_are_built() {
     assert_eq!(file.stage("z", 6), None);
 }
 
+#[test]
+fn an_instruction_that_was_meant_is_named() {
+    for (line, hint) in [
+        ("COPYY a b", Some("did you mean COPY?")),
+        ("form x", Some("did you mean FROM?")),
+        (
+            "COMMAND x",
+            Some(
+                "the instructions are FROM, ARG, COPY, ADD, ENV, LABEL, WORKDIR, VOLUME, RUN, \
+                 ENTRYPOINT, CMD",
+            ),
+        ),
+        // What is wrong with it is not its name.
+        ("COPY", None),
+    ] {
+        let error = File::parse(&format!("FROM scratch\n\n{line}\n")).unwrap_err();
+        assert_eq!(crate::report::hint_of(&error).as_deref(), hint, "{line}");
+    }
+}
+
 /// Whatever is written, it is read or refused.
 #[test]
 fn no_text_makes_the_parser_panic() {
