@@ -68,6 +68,11 @@ pub(crate) enum MappingError {
         /// The guest path.
         guest: String,
     },
+    /// A host path that is to be the guest path, too, and has `..` in it.
+    NoGuest {
+        /// The host path.
+        host: String,
+    },
     /// A name in a guest path that is longer than any file's.
     LongName {
         /// The name.
@@ -94,7 +99,8 @@ impl fmt::Display for MappingError {
             }
             MappingError::NoText { argument } => write!(
                 f,
-                "no `=` between guest path and text; give `/{argument}=` for an empty file"
+                "no `=` between guest path and text; give `/{}=` for an empty file",
+                argument.trim_start_matches('/')
             ),
             MappingError::NoName { guest } => write!(
                 f,
@@ -102,8 +108,12 @@ impl fmt::Display for MappingError {
             ),
             MappingError::Parent { guest } => write!(
                 f,
-                "`..` is not looked up in guest path `{guest}`; give the path without it, \
-                 with `--dir` as in `--dir HOST::GUEST`"
+                "`..` is not looked up in guest path `{guest}`; give the path without it"
+            ),
+            MappingError::NoGuest { host } => write!(
+                f,
+                "`{host}` has `..` in it and is no guest path; give one, as in \
+                 `--dir {host}::/GUEST`"
             ),
             MappingError::LongName { name } => write!(
                 f,
@@ -154,7 +164,10 @@ impl Mapping {
         let bytes = to_bytes(argument)?;
         match bytes.windows(2).rposition(|pair| pair == b"::") {
             Some(at) => Mapping::new(&bytes[at + 2..], &bytes[..at], Origin::Host),
-            None => Mapping::new(&bytes, &bytes, Origin::Host),
+            None => Mapping::new(&bytes, &bytes, Origin::Host).map_err(|error| match error {
+                MappingError::Parent { guest } => MappingError::NoGuest { host: guest },
+                error => error,
+            }),
         }
     }
 
@@ -343,14 +356,21 @@ mod tests {
     #[test]
     fn what_is_no_mapping_says_what_to_give() {
         let long = format!("/{}::x", "n".repeat(256));
-        let cases: [(_, fn(&OsStr) -> _, _); 9] = [
+        let cases: [(_, fn(&OsStr) -> _, _); 12] = [
             ("./mnt", Mapping::from_mapdir, "give `/::./mnt`"),
             ("/::", Mapping::from_mapdir, "the host path is empty"),
             ("::/", Mapping::from_dir, "the host path is empty"),
             ("/a/../b::x", Mapping::from_mapdir, "guest path `/a/../b`"),
-            ("../x", Mapping::from_dir, "as in `--dir HOST::GUEST`"),
+            (
+                "/a/../b::x",
+                Mapping::from_mapdir,
+                "give the path without it",
+            ),
+            ("x::/a/../b", Mapping::from_dir, "give the path without it"),
+            ("../x", Mapping::from_dir, "as in `--dir ../x::/GUEST`"),
             (&long, Mapping::from_mapdir, "longer than 255 bytes"),
             ("etc/motd", Mapping::from_text, "give `/etc/motd=`"),
+            ("/etc/motd", Mapping::from_text, "give `/etc/motd=`"),
             (
                 "/etc/=x",
                 Mapping::from_text,
