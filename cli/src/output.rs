@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use memmap2::Mmap;
 use tempfile::NamedTempFile;
 
-use crate::report::Hinted;
+use crate::report::{self, Hinted};
 use crate::stored::DAMAGED;
 
 /// Where output goes: a file beside its final place until [`commit`](Output::commit).
@@ -186,7 +186,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
             .context("cannot read stdin")?;
         return Ok(bytes);
     }
-    Ok(fs::read(path)?)
+    fs::read(path).map_err(|error| report::unreadable(path, error))
 }
 
 /// An input that is looked into at few places.
@@ -203,7 +203,7 @@ impl Input {
         if is_dash(path) {
             return Ok(Input::Read(read(path)?));
         }
-        let mut file = File::open(path)?;
+        let mut file = File::open(path).map_err(|error| report::unreadable(path, error))?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() == 0 {
             let mut bytes = Vec::new();

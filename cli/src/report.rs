@@ -3,7 +3,9 @@
 
 use std::error::Error;
 use std::fmt;
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 
@@ -118,6 +120,38 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
     (distance <= name.len().max(3) / 3).then_some(known)
 }
 
+/// The host's path that was meant by one where nothing is, if a name beside it is near
+/// enough.
+pub(crate) fn nearest_path(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let directory = path.parent()?;
+    let listed = match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    };
+    let entries = fs::read_dir(listed).ok()?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names: Vec<String> = names.collect();
+    let meant = nearest(name, names.iter().map(String::as_str))?;
+    Some(directory.join(meant))
+}
+
+/// Why a file of the host cannot be read, with the one that was meant where nothing is.
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> anyhow::Error {
+    let meant = match error.kind() {
+        io::ErrorKind::NotFound => nearest_path(path),
+        _ => None,
+    };
+    match meant {
+        Some(meant) => Hinted::new(
+            error.to_string(),
+            format!("did you mean {}?", meant.display()),
+        )
+        .into(),
+        None => error.into(),
+    }
+}
+
 /// A number of bytes for people.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KB", "MB", "GB", "TB"];
@@ -169,6 +203,18 @@ mod tests {
         ] {
             assert_eq!(nearest(name, known), meant, "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_beside_the_missing_one_is_meant() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().join("app.wasm");
+        fs::write(&real, b"").unwrap();
+        let nearest = |name: &str| nearest_path(&directory.path().join(name));
+        assert_eq!(nearest("ap.wasm"), Some(real.clone()));
+        assert_eq!(nearest("app.wasn"), Some(real));
+        assert_eq!(nearest("tool.wat"), None);
+        assert_eq!(nearest("none/app.wasm"), None);
     }
 
     #[test]

@@ -148,7 +148,10 @@ impl Opts {
                 read.context("cannot read stdin")?;
                 text
             }
-            false => std::fs::read_to_string(file)?,
+            false => {
+                let text = std::fs::read_to_string(file);
+                text.map_err(|error| report::unreadable(file, error))?
+            }
         };
         let product = build(
             &text,

@@ -14,6 +14,8 @@ pub(crate) enum ScanError {
     NoSource {
         /// The host path.
         host: PathBuf,
+        /// What may have been meant.
+        meant: Option<String>,
     },
     /// A mapping's source is neither a file nor a directory.
     SpecialSource {
@@ -220,7 +222,7 @@ impl Problem {
 impl fmt::Display for ScanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ScanError::NoSource { host } => {
+            ScanError::NoSource { host, .. } => {
                 write!(f, "{}: no such file or directory", host.display())
             }
             ScanError::SpecialSource { host, kind } => write!(
@@ -292,8 +294,11 @@ impl std::error::Error for ScanError {}
 
 impl ScanError {
     /// The way out.
-    pub(crate) fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &str {
         match self {
+            ScanError::NoSource {
+                meant: Some(meant), ..
+            } => meant,
             ScanError::NoSource { .. } => {
                 "--mapdir takes GUEST::HOST and --dir takes HOST::GUEST; \
                  relative host paths start at the current directory"

@@ -18,6 +18,7 @@ use super::sink::Sink;
 use super::source::identity;
 use super::{ScanError, Scanner, Source, begin, directory, split};
 use crate::mapdir::Mapping;
+use crate::report::nearest_path;
 
 /// Adds what stands at `host`.
 ///
@@ -170,7 +171,12 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
 /// A mapping's source; if it is a symbolic link, what that leads to.
 pub(super) fn metadata(host: &Path) -> Result<Metadata> {
     fs::metadata(host).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => ScanError::NoSource { host: host.into() }.into(),
+        ErrorKind::NotFound => {
+            let meant = nearest_path(host);
+            let meant = meant.map(|meant| format!("did you mean {}?", meant.display()));
+            let host = host.into();
+            ScanError::NoSource { host, meant }.into()
+        }
         _ => anyhow::Error::new(error).context(format!("cannot read {}", host.display())),
     })
 }

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 
 use super::ScanError;
 use super::source::Stamp;
+use crate::report;
 
 /// A stretch of a file.
 #[derive(Clone, Debug)]
@@ -36,7 +37,8 @@ impl Part {
     /// The whole of a host's file.
     pub(super) fn open(path: &Path) -> Result<Part> {
         let cannot = || format!("cannot read {}", path.display());
-        let file = File::open(path).with_context(cannot)?;
+        let file = File::open(path).map_err(|error| report::unreadable(path, error));
+        let file = file.with_context(cannot)?;
         let metadata = file.metadata().with_context(cannot)?;
         let origin = Some((path.to_owned(), Stamp::of(&metadata)));
         Ok(Part {

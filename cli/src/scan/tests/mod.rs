@@ -271,7 +271,8 @@ fn a_source_that_does_not_exist_is_refused() {
     assert_eq!(
         refused(&[host.mapdir("/", "gone")]),
         ScanError::NoSource {
-            host: host.path("gone")
+            host: host.path("gone"),
+            meant: None,
         }
     );
 }
