@@ -90,10 +90,9 @@ impl Output {
                 0o666
             }));
         }
-        let temporary = builder
-            .tempfile_in(directory_of(&place))
-            .with_context(shown)?;
-        remove_when_interrupted(temporary.path());
+        let make = || builder.tempfile_in(directory_of(&place));
+        let temporary = removed_when_interrupted(make, NamedTempFile::path);
+        let temporary = temporary.with_context(shown)?;
         if let Some(metadata) = existing {
             temporary
                 .as_file()
@@ -144,13 +143,22 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// What a shell sees of a process that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
 
-/// Has Ctrl-C and termination remove unfinished outputs, which only a
+/// Makes an unfinished output and has Ctrl-C and termination remove it, which only a
 /// regular end would otherwise do.
-pub(crate) fn remove_when_interrupted(temporary: &Path) {
-    static HANDLER: Once = Once::new();
+pub(crate) fn removed_when_interrupted<T>(
+    make: impl FnOnce() -> io::Result<T>,
+    path: impl FnOnce(&T) -> &Path,
+) -> io::Result<T> {
+    // Before there is something to be removed: who sees it may interrupt at once.
+    watch_for_interrupts();
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    unfinished.push(temporary.to_path_buf());
-    drop(unfinished);
+    let made = make()?;
+    unfinished.push(path(&made).to_path_buf());
+    Ok(made)
+}
+
+fn watch_for_interrupts() {
+    static HANDLER: Once = Once::new();
     HANDLER.call_once(|| {
         // Where no handler can be set, the file stays behind, which is no
         // reason not to write it.

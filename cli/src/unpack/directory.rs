@@ -13,6 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use filetime::FileTime;
 use monaka_vfs_core::image::{Meta, Tree};
+use tempfile::TempDir;
 
 use super::{Count, Exactly, Step, walk};
 use crate::output;
@@ -62,11 +63,8 @@ pub(super) fn write<S>(
     check(path)?;
     let shown = || format!("cannot write {}", path.display());
     let made = Made::directory(path).with_context(shown)?;
-    let inside = tempfile::Builder::new()
-        .prefix(".monaka-")
-        .tempdir_in(path)
-        .with_context(shown)?;
-    output::remove_when_interrupted(inside.path());
+    let make = || tempfile::Builder::new().prefix(".monaka-").tempdir_in(path);
+    let inside = output::removed_when_interrupted(make, TempDir::path).with_context(shown)?;
     let base = inside.path();
     let mut root = Meta::default();
     let count = walk(tree, |name, step| {
