@@ -234,10 +234,10 @@ impl Opts {
         let denied = self.control.start() != Start::Keep;
         self.reached.apply(&mut tree, false, Some(false), denied)?;
         let reach = Reach::of(&tree, false);
-        if let Some(packed) = &packed {
-            if let Some(warning) = packed.check_reach(reach).with_context(cannot)? {
-                report::warning(&warning);
-            }
+        if let Some(packed) = &packed
+            && let Some(warning) = packed.check_reach(reach).with_context(cannot)?
+        {
+            report::warning(&warning);
         }
         let compressed = self.compression.level().is_some() || tree.has_compressed();
         let mut valid = tree.validate()?;

@@ -73,7 +73,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Pack(Box<pack::Opts>),
-    Build(build::Opts),
+    Build(Box<build::Opts>),
     Image(image::Opts),
     Init(init::Opts),
     Run(run::Opts),
