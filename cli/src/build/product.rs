@@ -16,6 +16,7 @@ use super::place;
 use super::run;
 use super::state::{Module, State};
 use crate::module::analyze;
+use crate::module::checkpoint;
 use crate::module::merge::{Layout, Merged};
 use crate::module::packed::Packed;
 use crate::module::policy::{self, Policy};
@@ -148,7 +149,9 @@ pub(crate) fn program<'a>(
         Some(packed) => (Some(Route::Linked), packed.original(module)?.into()),
         None => (route, Cow::Borrowed(wasm)),
     };
-    let (bytes, notes) = policy::police(&original, policy)?;
+    let (free, mut notes) = checkpoint::fill(original.into_owned())?;
+    let (bytes, more) = policy::police(&free, policy)?;
+    notes.extend(more);
     *policed = bytes.into_owned();
     let module = analyze::Module::parse(policed)?;
     let program = Program::new(policed, &module, route, layout, reach, compressed)?;

@@ -433,6 +433,24 @@ fn what_a_base_says_of_its_program_holds_on() {
 }
 
 #[test]
+fn a_checkpoint_is_no_import_of_what_is_built() {
+    let place = place();
+    place.put(
+        "ctx/stops.wasm",
+        r#"(module
+            (import "monaka" "checkpoint" (func $checkpoint))
+            (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
+            (memory (export "memory") 1)
+            (func (export "_start") call $checkpoint))"#,
+    );
+    place.built("FROM stops.wasm\nCOPY a.txt /\n", "");
+    let imports = place.monaka("inspect --imports out.wasm");
+    assert!(imports.status.success());
+    assert!(!String::from_utf8_lossy(&imports.stdout).contains("monaka"));
+    assert!(place.monaka("run out.wasm").status.success());
+}
+
+#[test]
 fn volumes_are_writable_where_the_rest_is_not() {
     let place = place();
     let paths = place.built(
