@@ -129,8 +129,8 @@ impl<'i> FdTable<'i> {
         Ok(())
     }
 
-    /// Makes room for `additional` slots behind all others.
-    fn grow(&mut self, additional: usize) -> Result<()> {
+    /// Makes room for `additional` slots behind all others. `MFILE`, `NOMEM`.
+    pub fn grow(&mut self, additional: usize) -> Result<()> {
         let len = self.slots.len() + additional;
         if len > FDS_MAX {
             return Err(Errno::MFILE);
@@ -156,18 +156,14 @@ impl<'i> FdTable<'i> {
         }
     }
 
-    /// Enters `descriptors` behind all numbers that were ever used. `MFILE`,
-    /// `NOMEM`, and then none of them.
-    pub fn append(&mut self, descriptors: Vec<Descriptor<'i>>) -> Result<()> {
-        self.grow(descriptors.len())?;
-        self.slots.extend(descriptors.into_iter().map(Some));
+    /// Enters `descriptor` behind all numbers that were ever used; none leaves out the
+    /// number, which is not open then and never given out. `MFILE`, `NOMEM`.
+    // Once, and not in every caller: it is large.
+    #[inline(never)]
+    pub fn append(&mut self, descriptor: Option<Descriptor<'i>>) -> Result<()> {
+        self.grow(1)?;
+        self.slots.push(descriptor);
         Ok(())
-    }
-
-    /// Leaves out the next number, for which there is [room](FdTable::reserve): it is
-    /// not open and is never given out.
-    pub fn leave_out(&mut self) {
-        self.slots.push(None);
     }
 
     /// Takes `fd` out. `BADF` if it is not open.

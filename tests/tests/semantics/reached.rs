@@ -365,25 +365,24 @@ fn prestat(g: &mut Guest, fd: u32) -> Result<Vec<u8>> {
 }
 
 /// `--preopen GUEST=HOST` shows the directory that the host has preopened as HOST, by that
-/// name byte for byte, as GUEST: behind the packed directories, in the order given. Where
+/// name byte for byte, as GUEST: behind the packed directories, in the host's order. Where
 /// the host has none of that name there is none. Without `--allow-host-dirs` no other
-/// directory of the host's is there; with it, the others follow.
+/// directory of the host's is there; with it, the others are as they are.
 #[test]
 fn single_directories_of_the_host_can_be_shown() {
     let named = [
-        ("/data", "/b", false),
         ("/x", "/missing", true),
+        ("/data", "/b", false),
         ("/first", "/a", true),
     ];
     let mut g = beside(tree(Access::default()), &named, false);
-    assert_eq!(prestat(&mut g, 4), Ok(b"/data".to_vec()));
-    assert_eq!(prestat(&mut g, 5), Ok(b"/first".to_vec()));
-    assert_eq!(name(&prestat(&mut g, 6)), "BADF");
-    assert_eq!(hosts(&g), [(4, 5), (5, 3)]);
-    assert!(
-        g.bytes_at(1024, 4096).iter().all(|byte| *byte == 0xaa),
-        "given back"
-    );
+    assert_eq!(prestat(&mut g, 4), Ok(b"/first".to_vec()));
+    assert_eq!(prestat(&mut g, 5), Ok(b"/data".to_vec()));
+    assert_eq!(prestat(&mut g, 6), Ok(b"/data".to_vec()), "the host's, too");
+    assert_eq!(name(&prestat(&mut g, 7)), "BADF");
+    assert_eq!(hosts(&g), [(4, 3), (5, 5), (6, 6)]);
+    let lent = g.bytes_at(1024, 4096);
+    assert!(lent.iter().all(|byte| *byte == 0xaa), "given back");
     g.vfs.check_invariants();
 
     let mut g = beside(tree(Access::default()), &named[2..], true);
@@ -406,7 +405,7 @@ fn single_directories_of_the_host_can_be_shown() {
 /// The host is not asked.
 #[test]
 fn a_read_only_directory_of_the_host_is_not_changed() {
-    let named = [("/data", "/b", true), ("/other", "/a", false)];
+    let named = [("/data", "/a", true), ("/other", "/b", false)];
     let mut g = beside(tree(Access::default()), &named, false);
     for (oflags, rights) in [
         (CREAT, READ),

@@ -119,5 +119,5 @@ impl<'a> Glance<'a> {
 /// How long the tables are that begin with these bytes, if the superblock can be
 /// believed; the bytes may be fewer, as long as they hold a superblock, or more.
 pub fn tables_len(bytes: &[u8]) -> Result<u32, ImageError> {
-    Ok(Image::superblock(bytes)?.0.tables_len)
+    Ok(Superblock::decode(Image::superblock(bytes)?.0).tables_len)
 }

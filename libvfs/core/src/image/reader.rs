@@ -35,10 +35,7 @@ pub struct Image<'a> {
     preopens: &'a [[u8; PreopenRecord::SIZE]],
     host_preopens: &'a [[u8; HostPreopenRecord::SIZE]],
     names: &'a [u8],
-    tables_len: u32,
-    data_len: u64,
-    limits: Limits,
-    access: Access<u32>,
+    superblock: &'a [u8; Superblock::SIZE],
 }
 
 /// An inode of an [`Image`].
@@ -369,7 +366,9 @@ impl<'a> Image<'a> {
 
     /// Reads the superblock and what follows it; checks that it is one, of this
     /// version, whose counts come to the length that it states.
-    pub(super) fn superblock(bytes: &'a [u8]) -> Result<(Superblock, &'a [u8]), ImageError> {
+    pub(super) fn superblock(
+        bytes: &'a [u8],
+    ) -> Result<(&'a [u8; Superblock::SIZE], &'a [u8]), ImageError> {
         let (head, rest) = bytes
             .split_first_chunk::<{ Superblock::SIZE }>()
             .ok_or(ImageError::Truncated)?;
@@ -384,12 +383,13 @@ impl<'a> Image<'a> {
         if u64::from(stated) != counted {
             return Err(ImageError::Length { stated, counted });
         }
-        Ok((superblock, rest))
+        Ok((head, rest))
     }
 
     /// Checks the superblock and finds the tables that it counts.
     pub(super) fn split(tables: &'a [u8]) -> Result<(Image<'a>, Superblock), ImageError> {
-        let (superblock, rest) = Image::superblock(tables)?;
+        let (head, rest) = Image::superblock(tables)?;
+        let superblock = Superblock::decode(head);
         let stated = superblock.tables_len;
         let counted = superblock.expected_len();
         let length = ImageError::Length { stated, counted };
@@ -417,17 +417,7 @@ impl<'a> Image<'a> {
             preopens,
             host_preopens,
             names,
-            tables_len: stated,
-            data_len: superblock.data_len,
-            limits: Limits {
-                bytes: superblock.max_bytes,
-                inodes: superblock.max_inodes,
-            },
-            access: Access {
-                streams: [superblock.stdin, superblock.stdout, superblock.stderr].map(stream),
-                clock: Clock::ALL[(superblock.flags & CLOCK) as usize],
-                sockets: superblock.flags & SOCKETS != 0,
-            },
+            superblock: head,
         };
         Ok((image, superblock))
     }
@@ -496,7 +486,7 @@ impl<'a> Image<'a> {
                 return Err(ImageError::Reserved { offset });
             }
         }
-        for (fd, stream) in self.access.streams.iter().enumerate() {
+        for (fd, stream) in self.access().streams.iter().enumerate() {
             if let Stream::File(inode) = *stream
                 && !self.is_stream(fd, inode)
             {
@@ -529,7 +519,7 @@ impl<'a> Image<'a> {
                     _ => (u64::from(record.count), record.has_frames(), 0),
                 };
                 match record.start.checked_add(len) {
-                    Some(end) if end <= self.data_len && sound => {}
+                    Some(end) if end <= self.data_len() && sound => {}
                     _ => return Err(ImageError::Contents { inode }),
                 }
                 let start = if record.size == 0 { record.start } else { 0 };
@@ -612,6 +602,12 @@ impl<'a> Image<'a> {
         })
     }
 
+    /// The superblock, of which whoever asks for one field decodes no other.
+    #[inline(always)]
+    fn head(self) -> Superblock {
+        Superblock::decode(self.superblock)
+    }
+
     /// A piece of the names.
     fn bytes(self, start: u64, len: u32) -> Option<&'a [u8]> {
         piece(self.names, start, len)
@@ -671,7 +667,12 @@ impl<'a> Image<'a> {
 
     /// What the program may reach of its host.
     pub fn access(self) -> Access<u32> {
-        self.access
+        let superblock = self.head();
+        Access {
+            streams: [superblock.stdin, superblock.stdout, superblock.stderr].map(stream),
+            clock: Clock::ALL[(superblock.flags & CLOCK) as usize],
+            sockets: superblock.flags & SOCKETS != 0,
+        }
     }
 
     /// The same with files by their paths.
@@ -680,7 +681,7 @@ impl<'a> Image<'a> {
             streams,
             clock,
             sockets,
-        } = self.access;
+        } = self.access();
         Access {
             streams: streams.map(|stream| stream.map(|inode| self.path(inode).into())),
             clock,
@@ -747,17 +748,21 @@ impl<'a> Image<'a> {
 
     /// The tables' length.
     pub fn tables_len(self) -> u32 {
-        self.tables_len
+        self.head().tables_len
     }
 
     /// The data area's length.
     pub fn data_len(self) -> u64 {
-        self.data_len
+        self.head().data_len
     }
 
     /// What the program may add.
     pub fn limits(self) -> Limits {
-        self.limits
+        let superblock = self.head();
+        Limits {
+            bytes: superblock.max_bytes,
+            inodes: superblock.max_inodes,
+        }
     }
 
     /// The tree that the image was made from, to be changed and written again.
@@ -766,7 +771,7 @@ impl<'a> Image<'a> {
     pub fn to_tree<S>(self, mut source: impl FnMut(u64, u64) -> S) -> Tree<S> {
         let root = self.inode(ROOT);
         let mut tree = Tree::new(root.meta);
-        tree.set_limits(self.limits);
+        tree.set_limits(self.limits());
         tree.set_access(self.named_access());
         for directory in self.host_directories() {
             tree.add_host_directory(directory.name, directory.host, directory.read_only)

@@ -2,8 +2,7 @@
 //! program sees, and as what.
 //!
 //! They join the table when a number is first needed that it does not hold, so a
-//! program that never asks costs the host nothing. First come the directories that
-//! the image names, in its order; then the others, as far as they are the program's.
+//! program that never asks costs the host nothing.
 
 use alloc::vec::Vec;
 
@@ -12,10 +11,14 @@ use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, HostFd};
 use crate::host::Home;
 use crate::memory::LENT;
+use crate::resolve::PATH_MAX;
 use crate::rights::Filetype;
 use crate::witx::Hook;
 
 use super::Vfs;
+
+/// In the place of the next descriptor to join, once all have.
+pub(super) const JOINED: u32 = 0;
 
 impl<'i> Vfs<'i> {
     /// The host's number of `fd`, if it is one of the host's, for `call`.
@@ -44,7 +47,7 @@ impl<'i> Vfs<'i> {
     /// Lets the host's descriptors join if `fd` may be one of them.
     #[inline]
     pub(super) fn expect(&mut self, home: &mut impl Home, fd: u32) -> Result<()> {
-        if self.waiting && self.fds.get(fd).is_err() {
+        if self.joining != JOINED && self.fds.get(fd).is_err() {
             self.join(home)?;
         }
         Ok(())
@@ -52,72 +55,67 @@ impl<'i> Vfs<'i> {
 
     /// Makes room for one more descriptor.
     pub(super) fn reserve_fd(&mut self, home: &mut impl Home) -> Result<()> {
-        if self.waiting {
+        if self.joining != JOINED {
             self.join(home)?;
         }
         self.fds.reserve()
     }
 
-    /// Behind the packed ones, even where the program has closed some. `NOMEM`,
-    /// `MFILE`, and then none of them.
+    /// Behind the packed ones, even where the program has closed some. Where that
+    /// fails, `NOMEM` or `MFILE`, it goes on with the next when it is tried again.
     #[cold]
     fn join(&mut self, home: &mut impl Home) -> Result<()> {
-        let end = (3..).find(|&fd| home.filetype(fd).is_none()).unwrap_or(3);
         let directories = self.fs.tables().host_directories();
-        let mut joining = Vec::new();
-        joining
-            .try_reserve(directories.len() + end as usize)
-            .map_err(|_| Errno::NOMEM)?;
-        for directory in directories {
-            if let Some(number) = (3..end).find(|&fd| self.is_named(home, fd, directory.host)) {
-                joining.push(Descriptor::Host(HostFd {
-                    number,
-                    preopen: Some(directory.name),
-                    read_only: directory.read_only,
-                }));
+        while let Some(filetype) = home.filetype(self.joining) {
+            // A directory may be shown by every name.
+            self.fds.grow(directories.len().max(1))?;
+            let host = HostFd::new(self.joining);
+            self.joining += 1;
+            let is_socket = Filetype::is_socket(filetype);
+            let named = !is_socket
+                && directories.len() != 0
+                && read_name(home, host.number, &mut self.paths);
+            let mut joins = match is_socket {
+                true => self.calls.has(Hook::sock_accept),
+                false => self.host_dirs,
+            };
+            for directory in directories.clone() {
+                if named && self.paths[1] == directory.host {
+                    joins = false;
+                    self.fds.append(Some(Descriptor::Host(HostFd {
+                        preopen: Some(directory.name),
+                        read_only: directory.read_only,
+                        ..host
+                    })))?;
+                }
             }
-        }
-        let named = joining.len();
-        let sockets = self.calls.has(Hook::sock_accept);
-        for number in 3..end {
-            let filetype = home.filetype(number);
-            let is_socket = filetype.is_some_and(Filetype::is_socket);
-            let is_named = |other: &Descriptor<'_>| match other {
-                Descriptor::Host(host) => host.number == number,
-                _ => false,
-            };
-            let joins = match is_socket {
-                true => sockets,
-                false => self.host_dirs && !joining[..named].iter().any(is_named),
-            };
             if joins {
-                joining.push(Descriptor::Host(HostFd::new(number)));
+                self.fds.append(Some(Descriptor::Host(host)))?;
             }
         }
-        self.fds.append(joining)?;
-        self.waiting = false;
+        self.joining = JOINED;
         Ok(())
     }
+}
 
-    /// Whether the host has preopened a directory as `fd` by that name, of at most
-    /// 4095 bytes.
-    fn is_named(&mut self, home: &mut impl Home, fd: u32, name: &[u8]) -> bool {
-        let len = name.len() as u32;
-        let prestat = home.lend::<8>(|home, at| home.fd_prestat_get(fd, at));
-        let (Ok(prestat), Ok(lent)) = (prestat, home.region(LENT, len)) else {
-            return false;
-        };
-        // Hosts do not write the bytes between.
-        if prestat[0] != 0 || prestat[4..] != len.to_le_bytes() {
-            return false;
-        }
-        let [kept, left] = &mut self.paths;
-        kept.clear();
-        left.clear();
-        home.append(lent, kept);
-        let outcome = home.fd_prestat_dir_name(fd, LENT, len);
-        home.append(lent, left);
-        home.write(lent, kept);
-        outcome.is_ok() && left == name
-    }
+/// Reads the name by which the host has preopened `fd` into the second of two buffers
+/// that have room for 4095 bytes; whether it has one.
+fn read_name(home: &mut impl Home, fd: u32, [kept, name]: &mut [Vec<u8>; 2]) -> bool {
+    let Ok(lent) = home.region(LENT, PATH_MAX as u32) else {
+        return false;
+    };
+    kept.clear();
+    name.clear();
+    home.append(lent, kept);
+    let len = home
+        .fd_prestat_get(fd, LENT)
+        .and_then(|()| home.load_u32(LENT + 4))
+        .and_then(|len| {
+            home.fd_prestat_dir_name(fd, LENT, len.min(PATH_MAX as u32))?;
+            Ok(len)
+        });
+    home.append(lent, name);
+    home.write(lent, kept);
+    name.truncate(len.unwrap_or(0) as usize);
+    len.is_ok()
 }

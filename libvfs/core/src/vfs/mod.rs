@@ -44,8 +44,8 @@ pub struct Vfs<'i> {
     clock: Clock,
     /// All directories of the host are the program's.
     host_dirs: bool,
-    /// Descriptors of the host's may still join the table.
-    waiting: bool,
+    /// The host's next descriptor that may join the table.
+    joining: u32,
     /// Paths are copied here, out of reach of the program; two for the calls
     /// that take two. There is room for the longest, so that removing a file
     /// works when memory is out.
@@ -67,7 +67,10 @@ impl<'i> Vfs<'i> {
             calls: access.calls(directories),
             clock: access.clock,
             host_dirs,
-            waiting: directories || access.sockets,
+            joining: match directories || access.sockets {
+                true => 3,
+                false => hosts::JOINED,
+            },
             paths: [Vec::new(), Vec::new()],
         };
         for buffer in &mut vfs.paths {
@@ -76,45 +79,46 @@ impl<'i> Vfs<'i> {
                 .map_err(|_| Errno::NOMEM)?;
         }
         for (fd, stream) in (0..).zip(access.streams) {
-            vfs.fds.reserve()?;
             let ino = match stream {
-                Stream::Host => {
-                    vfs.fds.insert(Descriptor::Host(HostFd::new(fd)));
-                    continue;
-                }
+                Stream::Host => None,
                 // What a program prints would end in the file that gets the number.
                 Stream::Closed => {
-                    vfs.fds.leave_out();
+                    vfs.fds.append(None)?;
                     continue;
                 }
-                Stream::Null => vfs.fs.add_unnamed(Device::Null)?,
-                Stream::File(inode) => Ino::new(inode + 1).ok_or(Errno::INVAL)?,
+                Stream::Null => Some(vfs.fs.add_unnamed(Device::Null)?),
+                Stream::File(inode) => Ino::new(inode + 1),
             };
-            vfs.fs.own(ino)?;
-            vfs.fs.hold(ino);
-            let (rights, flags) = match fd {
-                0 => (Rights::FD_READ, 0),
-                _ => (Rights::FD_WRITE, fdflags::APPEND as u16),
+            let descriptor = match ino {
+                None => Descriptor::Host(HostFd::new(fd)),
+                Some(ino) => {
+                    vfs.fs.own(ino)?;
+                    vfs.fs.hold(ino);
+                    let (rights, flags) = match fd {
+                        0 => (Rights::of_file(Rights::FD_READ), 0),
+                        _ => (Rights::of_file(Rights::FD_WRITE), fdflags::APPEND as u16),
+                    };
+                    Descriptor::File(File {
+                        ino,
+                        offset: 0,
+                        flags,
+                        rights,
+                    })
+                }
             };
-            vfs.fds.insert(Descriptor::File(File {
-                ino,
-                offset: 0,
-                flags,
-                rights: Rights::of_file(rights),
-            }));
+            vfs.fds.append(Some(descriptor))?;
         }
         for preopen in image.preopens() {
             let ino = Ino::new(preopen.inode + 1).ok_or(Errno::INVAL)?;
-            vfs.fds.reserve()?;
             vfs.fs.hold(ino);
-            vfs.fds.insert(Descriptor::Dir(Dir {
+            vfs.fds.append(Some(Descriptor::Dir(Dir {
                 ino,
                 flags: 0,
                 rights: Rights::DIRECTORY,
                 inheriting: Rights::ALL,
                 preopen: Some(Bytes::Borrowed(preopen.name)),
                 listed_to: u64::MAX,
-            }));
+            })))?;
         }
         Ok(vfs)
     }

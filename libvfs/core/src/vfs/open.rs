@@ -62,6 +62,11 @@ impl OpenOptions {
         })
     }
 
+    /// Whether something may change by opening, or through what is opened.
+    fn changes(&self) -> bool {
+        self.create || self.truncate || self.rights.contains(Rights::FD_WRITE)
+    }
+
     /// The rights that the directory must carry.
     fn needed(&self) -> Rights {
         let mut needed = Rights::PATH_OPEN;
@@ -119,12 +124,8 @@ impl<'i> Vfs<'i> {
     ) -> Result<()> {
         let options = OpenOptions::new(dirflags, oflags, base, fdflags)?;
         if let Some(host) = self.host_fd(home, fd, Hook::path_open, Errno::NOTDIR)? {
-            let read_only = match self.fds.get(fd)? {
-                Descriptor::Host(host) => host.read_only,
-                _ => false,
-            };
-            let changes = options.create || options.truncate;
-            if read_only && (changes || options.rights.contains(Rights::FD_WRITE)) {
+            let read_only = matches!(self.fds.get(fd), Ok(Descriptor::Host(via)) if via.read_only);
+            if read_only && options.changes() {
                 return Err(Errno::ROFS);
             }
             self.reserve_fd(home)?;
