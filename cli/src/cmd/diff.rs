@@ -1,14 +1,17 @@
 //! `monaka diff`: what two trees differ in.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
+use super::inspect;
 use crate::compare::{Comparison, Side};
 use crate::find::{Last, rooted};
 use crate::mapdir::guest_path;
+use crate::module::analyze::Module;
+use crate::module::packed::Packed;
 use crate::output::{self, JsonArray};
 use crate::progress::Progress;
 use crate::report::{self, Hinted};
@@ -18,16 +21,16 @@ use crate::shown::Shown;
 /// Says what two packed modules, image files or directories differ in.
 ///
 /// A line for each path: `A` was added, `D` removed, `M` is in both, but with
-/// another type, contents, executable bit or target. Files alone are compared:
-/// neither limits nor which names are hard links. A directory is read as `pack`
-/// would read it, and nobody misses devices in it, nor the /dev and /tmp that
-/// `pack` adds.
+/// another type, contents, executable bit or target. Which names are hard links
+/// is not compared. A directory is read as `pack` would read it, and nobody
+/// misses devices in it, nor the /dev and /tmp that `pack` adds.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   monaka diff old.wasm new.wasm
   monaka diff app.wasm ./root --exclude .git
   monaka diff old.wasm new.wasm /usr/lib --mtime
+  monaka diff old.wasm new.wasm --settings
   monaka diff --json old.img new.wasm | jq -r '.[] | select(.change == \"added\").path'
 
 Exit status: 0 when they are the same, 1 when they differ, 2 on an error or when
@@ -45,6 +48,12 @@ pub(crate) struct Opts {
     /// Compare times of modification, too
     #[arg(long)]
     mtime: bool,
+    /// Compare what two packed modules may do, too: mounts, limits and policy
+    ///
+    /// A line for each that differs: `S`, its name as `monaka inspect` has it, and
+    /// what it is in both.
+    #[arg(long)]
+    settings: bool,
     /// A JSON array with an object for each difference
     #[arg(long)]
     json: bool,
@@ -91,7 +100,14 @@ impl Opts {
             new: &new,
             mtime: self.mtime,
         };
-        let mut found = false;
+        let settings = match self.settings {
+            true => changed(&self.old, &old, &self.new, &new)?,
+            false => Vec::new(),
+        };
+        let mut found = !settings.is_empty();
+        if self.quiet && found {
+            return Ok(true);
+        }
         if self.quiet {
             comparison.run(&path, |_| {
                 found = true;
@@ -102,12 +118,18 @@ impl Opts {
         output::to_stdout(|out| {
             if self.json {
                 let mut array = JsonArray::begin(out)?;
+                for setting in &settings {
+                    array.push(setting)?;
+                }
                 comparison.run(&path, |difference| {
                     found = true;
                     array.push(&difference)?;
                     Ok(true)
                 })?;
                 return Ok(array.end()?);
+            }
+            for Setting { setting, old, new } in &settings {
+                writeln!(out, "S {setting}: {old} → {new}")?;
             }
             comparison.run(&path, |difference| {
                 found = true;
@@ -137,4 +159,38 @@ impl Opts {
         )
         .into())
     }
+}
+
+/// A setting that is not the same in both modules.
+#[derive(serde::Serialize)]
+struct Setting {
+    setting: &'static str,
+    old: String,
+    new: String,
+}
+
+/// The settings that two modules differ in. What is no packed module has none: an error.
+fn changed(old_path: &Path, old: &Side, new_path: &Path, new: &Side) -> Result<Vec<Setting>> {
+    let old = settings(old_path, old)?;
+    let new = settings(new_path, new)?;
+    let pairs = old.into_iter().zip(new);
+    let pairs = pairs.filter(|((_, old), (_, new))| old != new);
+    Ok(pairs
+        .map(|((setting, old), (_, new))| Setting { setting, old, new })
+        .collect())
+}
+
+fn settings(path: &Path, side: &Side) -> Result<Vec<(&'static str, String)>> {
+    let module = side.stored().filter(|stored| stored.record().is_some());
+    let Some(stored) = module else {
+        let name = output::shown(path, "what comes from stdin");
+        return Err(Hinted::new(
+            format!("{name} is no packed module, so it has no settings"),
+            "leave --settings out to compare files",
+        )
+        .into());
+    };
+    let module = Module::parse(stored.file())?;
+    let packed = Packed::open(stored.file(), &module)?;
+    inspect::settings(&packed.context("its record is gone")?)
 }

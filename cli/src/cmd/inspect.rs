@@ -106,6 +106,17 @@ fn unpacked_text(module: &Module<'_>) -> String {
     }
 }
 
+/// What was said when a module was packed, beside its files: names and values.
+pub(super) fn settings(packed: &Packed<'_>) -> Result<Vec<(&'static str, String)>> {
+    let image = Image::open(packed.tables())?;
+    let mut settings = vec![
+        ("mounts", mounts(packed)?.join(" ")),
+        ("limits", limits(image.limits())),
+    ];
+    settings.extend(Table::of(packed)?.rows());
+    Ok(settings)
+}
+
 /// The names of the directories that are open when the program starts.
 fn mounts(packed: &Packed<'_>) -> Result<Vec<String>> {
     let image = Image::open(packed.tables())?;

@@ -50,6 +50,11 @@ impl Table {
         Ok(Table(rows))
     }
 
+    /// Each subsystem's name and setting.
+    pub(crate) fn rows(self) -> Vec<(&'static str, String)> {
+        self.0
+    }
+
     /// A line for each.
     pub(crate) fn text(&self) -> String {
         let rows = self.0.iter();

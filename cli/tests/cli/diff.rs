@@ -171,3 +171,27 @@ fn trouble_is_no_difference() {
         assert!(stderr.contains(error), "{args}: {stderr}");
     }
 }
+
+#[test]
+fn settings_of_packed_modules_are_compared_where_that_is_asked() {
+    let place = packed();
+    place.ok("pack single.wasm --no-dev --no-tmp --max-inodes 7 --clock deny -q -o other.wasm");
+    assert_eq!(diff(&place, "single.wasm other.wasm"), same());
+    assert_eq!(diff(&place, "other.wasm other.wasm --settings"), same());
+    let (status, lines, _) = diff(&place, "single.wasm other.wasm --settings");
+    let expected = "\
+S limits: none but memory → 7 inodes beside what is packed
+S clock: pass → deny
+";
+    assert_eq!((status, &lines[..]), (Some(1), expected));
+    let (status, json, _) = diff(&place, "single.wasm other.wasm --settings --json");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(status, Some(1));
+    assert_eq!(json[1]["setting"], "clock");
+    assert_eq!(json[1]["new"], "deny");
+    let (status, _, _) = diff(&place, "single.wasm other.wasm --settings -q");
+    assert_eq!(status, Some(1));
+    let (status, _, stderr) = diff(&place, "single.wasm tree --settings");
+    assert_eq!(status, Some(2));
+    assert!(stderr.contains("tree is no packed module"), "{stderr}");
+}

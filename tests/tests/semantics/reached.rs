@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use monaka_tests::compressed;
 use monaka_tests::native::{self, ALL, BUFFER, Guest, Native, OUT, ROOT, name};
 use monaka_vfs_core::Errno;
 use monaka_vfs_core::abi::poll::{CLOCK, EVENT, FD_READ, FD_WRITE, SUBSCRIPTION};
@@ -181,6 +182,9 @@ fn no_call_is_made_that_the_module_does_not_have() {
             home.store_u32(args[3] as u32, 0)?;
         }
         Ok(())
+    }
+    if compressed::wanted() {
+        return; // Nothing is read, and a thousand file systems are mounted a hundred times.
     }
     let kinds = [Stream::Host, Stream::Closed, Stream::Null, file("out")];
     let clocks = [Clock::Host, Clock::Denied, Clock::Fixed, Clock::Monotonic];
