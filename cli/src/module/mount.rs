@@ -260,7 +260,8 @@ impl Mount<'_> {
             0 => {}
             errno => return Err(MountError::Errno(errno).into()),
         }
-        zero(&mut memory.data_mut(&mut state.store)[room]);
+        // Nothing was written behind them.
+        zero(&mut memory.data_mut(&mut state.store)[room][..self.tables.len()]);
         state.put(self.at, &Request::default().encode())?;
         Ok(address)
     }
