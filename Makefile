@@ -51,9 +51,10 @@ canary: build ## plant bugs in a copy of the file system: the model test must fi
 miri: ## the file system's tests under Miri (a nightly compiler, minutes)
 	@tools/miri
 
-bench: build ## measure calls, packing, compression, and what grows with size
+bench: build ## measure what calls and packing cost; SUITES="NAME…" for some only
 	@tools/setup --tests
 	@tools/fetch large
+	$(CARGO) bench --locked -p monaka -p monaka-tests --features monaka-tests/engine --bench monaka -- $(SUITES)
 	$(CARGO) bench --locked -p monaka-tests --bench packed --bench compression --bench growth --bench scale --bench start
 
 bless-perf: build ## accept what calls cost by now, in instructions

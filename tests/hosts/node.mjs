@@ -1,4 +1,5 @@
-// Runs a module under node:wasi without any directory.
+// Runs a module under node:wasi without any directory, or with the one that
+// $MONAKA_PREOPEN names as its root.
 //
 //   node node.mjs MODULE [ARGS…]          a command; exits with its code
 //   node node.mjs MODULE --invoke EXPORTS  a reactor: calls each of the
@@ -12,10 +13,12 @@ import { WASI } from "node:wasi";
 process.emitWarning = () => {};
 
 const [path, ...args] = argv.slice(2);
+const root = process.env.MONAKA_PREOPEN;
 const wasi = new WASI({
     version: "preview1",
     args: [basename(path), ...args],
     env: { MONAKA_DUMP: "1", GREETING: "hello" },
+    preopens: root === undefined ? {} : { "/": root },
     returnOnExit: true,
 });
 const module = await WebAssembly.compile(await readFile(path));

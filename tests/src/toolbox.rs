@@ -7,6 +7,7 @@
 //! 3. A compiler that is not installed skips its tests, loudly, except where
 //!    `CI=true`: there it is an error.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -14,7 +15,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use monaka_vfs_core::witx;
 
@@ -85,6 +86,8 @@ pub enum Linked {
     First,
     /// Behind them, and it is the one that reads compressed files.
     Zstd,
+    /// Behind them, but it is wasi-vfs.
+    WasiVfs,
 }
 
 /// A C or C++ program of this repository.
@@ -138,7 +141,7 @@ impl Program {
             let mut command = tool("build-example");
             command.args([name, libc.name(), opt.flag()]).arg(out);
             if linked != Linked::Not {
-                command.arg(library(linked));
+                command.arg(library(linked, libc));
             }
             return command;
         }
@@ -162,8 +165,8 @@ impl Program {
         }
         match linked {
             Linked::Not => command.arg(source),
-            Linked::Last | Linked::Zstd => command.arg(source).arg(library(linked)),
-            Linked::First => command.arg(library(linked)).arg(source),
+            Linked::First => command.arg(library(linked, libc)).arg(source),
+            _ => command.arg(source).arg(library(linked, libc)),
         };
         if let Program::Using(_, library) = self {
             let mut build = tool("build-c-subject");
@@ -194,6 +197,7 @@ impl Program {
         for input in [
             "tests/programs/tree.h",
             "tests/programs/report.h",
+            "tests/benches/programs/bench.h",
             "libvfs/guest/include/monaka.h",
             "tools/wasi-cc",
             "tools/build-example",
@@ -207,7 +211,7 @@ impl Program {
             inputs.push(root().join(input));
         }
         if linked != Linked::Not {
-            inputs.push(library(linked).to_path_buf());
+            inputs.push(library(linked, libc));
         }
         for input in inputs {
             let bytes = fs::read(&input).unwrap_or_else(|e| {
@@ -389,12 +393,34 @@ pub fn kept() -> &'static Path {
     })
 }
 
+/// wasi-vfs as a library for programs of this libc; none, which has been said, where it
+/// cannot be built.
+pub fn wasi_vfs(libc: Libc) -> Option<PathBuf> {
+    static BUILT: Mutex<BTreeMap<&str, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().expect("no thread panics here");
+    let build = || {
+        let mut build = Command::new(root().join("tools/build-wasi-vfs"));
+        let outcome = finish(build.arg(libc.name()), "");
+        match outcome.code {
+            Some(0) => Some(PathBuf::from(outcome.stdout.trim_end())),
+            _ => {
+                skip(outcome.stderr.trim_end());
+                None
+            }
+        }
+    };
+    built.entry(libc.name()).or_insert_with(build).clone()
+}
+
 /// The library that belongs to the command under test; where that is said, or
-/// [wanted](compressed::wanted), the one that reads compressed files.
-fn library(linked: Linked) -> &'static Path {
+/// [wanted](compressed::wanted), the one that reads compressed files, or wasi-vfs.
+fn library(linked: Linked, libc: Libc) -> PathBuf {
+    if linked == Linked::WasiVfs {
+        return wasi_vfs(libc).expect("asked for only where it can be built");
+    }
     static LIBRARIES: [OnceLock<PathBuf>; 2] = [const { OnceLock::new() }; 2];
     let zstd = linked == Linked::Zstd || compressed::wanted();
-    LIBRARIES[usize::from(zstd)].get_or_init(|| {
+    let library = LIBRARIES[usize::from(zstd)].get_or_init(|| {
         let (flags, name) = match zstd {
             true => (&["--zstd"][..], "libmonaka_vfs_zstd"),
             false => (&[][..], "libmonaka_vfs"),
@@ -405,7 +431,8 @@ fn library(linked: Linked) -> &'static Path {
         finish(command.arg(&library), "").expect_success();
         fs::rename(&library, &settled).expect("rename the library");
         settled
-    })
+    });
+    library.clone()
 }
 
 /// The file system as a module of its own, built from the sources as they are; where

@@ -53,7 +53,7 @@ impl Calls {
         fs::create_dir_all(directory.join("one/two/three")).expect("create directories");
         fs::write(directory.join("one/two/three/file"), "found\n").expect("write");
         fs::write(directory.join("big"), noise(100 * MIB)).expect("write");
-        let program = Program::Bench("calls.c");
+        let program = Program::Bench("copies.c");
         let plain = program.compile(libc, Opt::O2, Linked::Not);
         let linked = program.compile(libc, Opt::O2, Linked::Last);
         let module = |home: Home| {

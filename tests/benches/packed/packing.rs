@@ -46,7 +46,7 @@ impl Packing {
                 fs::write(path.join(format!("file-{file:02}")), contents).expect("write");
             }
         }
-        let calls = Program::Bench("calls.c");
+        let calls = Program::Bench("copies.c");
         Packing {
             linked: calls.compile(libc, Opt::O2, Linked::Last),
             plain: calls.compile(libc, Opt::O2, Linked::Not),
