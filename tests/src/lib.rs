@@ -11,6 +11,8 @@ pub mod native;
 pub mod prepared;
 pub mod runtime;
 pub mod scarce;
+#[cfg(feature = "engine")]
+pub mod startup;
 pub mod toolbox;
 pub mod tree;
 pub mod usage;
