@@ -275,10 +275,7 @@ impl FileData {
             return Err(Errno::FBIG);
         }
         while !from.is_empty() {
-            // Holes take whole blocks: where little is left, what fits is found so.
-            let step = if space.left() < CHUNK { BLOCK } else { CHUNK };
-            let room = step - offset % step;
-            let (part, _) = from.split(room as u32);
+            let (part, _) = from.split((CHUNK - offset % CHUNK) as u32);
             match self.write_in_chunk(backing, space, memory, part, offset) {
                 Ok(len) => {
                     offset += u64::from(len);
@@ -372,9 +369,9 @@ impl FileData {
     }
 
     /// Writes `from`, or the beginning of it for which there is `space`, to `offset`
-    /// and answers how much that was. Both ends lie in one chunk, and in one block
-    /// where less than a chunk is left. Then a write ends with the file at the latest:
-    /// what lies in it may need nothing.
+    /// and answers how much that was. Both ends lie in one chunk. Where less than a
+    /// chunk is left, a write ends with the block, and with the file: what lies in it
+    /// may need nothing.
     fn write_in_chunk(
         &mut self,
         backing: &mut Backing<'_>,
@@ -383,10 +380,19 @@ impl FileData {
         mut from: Region,
         offset: u64,
     ) -> Result<u32> {
+        if offset < self.size
+            && let Ok((start, bytes)) = self.covering(offset, offset + u64::from(from.len()))
+        {
+            let at = (offset - start) as usize;
+            memory.read(from, &mut bytes[at..at + from.len() as usize]);
+            return Ok(from.len());
+        }
         if space.left() < CHUNK {
+            // Holes take whole blocks: what fits is found so.
+            let within = BLOCK - offset % BLOCK;
             let fits = match self.size.saturating_sub(offset) {
-                0 => space.left().saturating_sub(self.gap(offset)),
-                within => within.min(BLOCK),
+                0 => within.min(space.left().saturating_sub(self.gap(offset))),
+                to_end => within.min(to_end),
             };
             from = from.split(fits as u32).0;
             if from.is_empty() {
@@ -434,6 +440,19 @@ impl FileData {
         offset - end.max(offset - offset % BLOCK)
     }
 
+    /// Start and bytes of the heap extent that covers `start..end`; without one, the
+    /// index of the first extent that ends behind `start`.
+    fn covering(&mut self, start: u64, end: u64) -> core::result::Result<(u64, &mut [u8]), usize> {
+        let first = self.position(start);
+        match self.extents.get_mut(first) {
+            Some(Extent {
+                start: at,
+                content: Content::Heap(bytes),
+            }) if *at <= start && end <= *at + bytes.len() as u64 => Ok((*at, bytes)),
+            _ => Err(first),
+        }
+    }
+
     /// Sees to it that one heap extent covers `start..end`, which lie in one
     /// chunk, and answers its start and bytes. The size is the caller's to set.
     fn cover(
@@ -443,27 +462,15 @@ impl FileData {
         start: u64,
         end: u64,
     ) -> Result<(u64, &mut [u8])> {
-        let first = self.position(start);
-        let covered = self.extents.get(first).is_some_and(|e| {
-            e.start <= start && end <= e.end() && matches!(e.content, Content::Heap(_))
-        });
-        let at = if covered {
-            first
-        } else {
-            self.gather(backing, space, first, start, end)?
-        };
-        let extent = &mut self.extents[at];
-        let at = extent.start;
-        match &mut extent.content {
-            Content::Heap(bytes) => Ok((at, bytes)),
-            // `gather` answers the index of a heap extent.
-            Content::Image { .. } | Content::Frames { .. } => Err(Errno::IO),
+        if let Err(first) = self.covering(start, end) {
+            self.gather(backing, space, first, start, end)?;
         }
+        // There is one by now.
+        self.covering(start, end).map_err(|_| Errno::IO)
     }
 
     /// Replaces what overlaps `start..end`, from index `first` on, by one heap
-    /// extent that covers it, and answers its index. Parts of image extents
-    /// outside the chunk stay borrowed.
+    /// extent that covers it. Parts of image extents outside the chunk stay borrowed.
     fn gather(
         &mut self,
         backing: &mut Backing<'_>,
@@ -471,7 +478,7 @@ impl FileData {
         first: usize,
         start: u64,
         end: u64,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let chunk = start - start % CHUNK;
         let chunk_end = chunk + CHUNK;
         // Where the new extent may reach: whole blocks, but not over the
@@ -531,7 +538,7 @@ impl FileData {
         if let Some(right) = right {
             self.extents.insert(at + 1, right);
         }
-        Ok(at)
+        Ok(())
     }
 
     /// Asserts what the module comment promises.

@@ -168,21 +168,6 @@ impl<'f, 'i: 'f> Seen<'f, 'i> {
         }
     }
 
-    /// Where a walk goes on from here.
-    pub fn leads(self) -> Leads<'f, 'i> {
-        match self {
-            Seen::Packed(record) => match record.target() {
-                Some(target) => Leads::Link(target),
-                None => Leads::Nowhere,
-            },
-            Seen::Own(inode) => match &inode.kind {
-                Kind::Directory(directory) => Leads::Directory(directory),
-                Kind::Symlink(target) => Leads::Link(target),
-                Kind::Regular(_) | Kind::Device(_) => Leads::Nowhere,
-            },
-        }
-    }
-
     /// What it is.
     #[inline(never)]
     pub fn kind(self) -> SeenKind<'f, 'i> {

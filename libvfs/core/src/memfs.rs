@@ -18,7 +18,7 @@ use crate::device::Device;
 use crate::dir::Directory;
 use crate::errno::{Errno, Result};
 use crate::image::{self, Image};
-use crate::inode::{Ino, Inode, Kind, Seen};
+use crate::inode::{Ino, Inode, Kind, Leads, Seen};
 use crate::name::Name;
 use crate::time::{Marks, Timestamp};
 
@@ -228,6 +228,21 @@ impl<'i> Memfs<'i> {
         match self.owned(ino) {
             None => Seen::Packed(self.tables.record(ino.index() as u32)),
             Some(inode) => Seen::Own(inode),
+        }
+    }
+
+    /// Where a walk goes on from an inode.
+    pub(crate) fn leads(&self, ino: Ino) -> Leads<'_, 'i> {
+        match self.owned(ino) {
+            None => match self.tables.record(ino.index() as u32).target() {
+                Some(target) => Leads::Link(target),
+                None => Leads::Nowhere,
+            },
+            Some(inode) => match &inode.kind {
+                Kind::Directory(directory) => Leads::Directory(directory),
+                Kind::Symlink(target) => Leads::Link(target),
+                Kind::Regular(_) | Kind::Device(_) => Leads::Nowhere,
+            },
         }
     }
 

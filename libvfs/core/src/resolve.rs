@@ -90,16 +90,38 @@ impl Follow {
     }
 }
 
-/// Takes the next component off a path: it, and what is behind it.
-fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
-    let start = path.iter().position(|&b| b != b'/')?;
-    let path = &path[start..];
-    let len = path.iter().position(|&b| b == b'/').unwrap_or(path.len());
-    Some(path.split_at(len))
+/// A component of a path.
+struct Component<'a> {
+    name: &'a [u8],
+    /// A slash follows it.
+    slash: bool,
+    /// What is behind that and all further ones.
+    rest: &'a [u8],
 }
 
-fn only_slashes(path: &[u8]) -> bool {
-    path.iter().all(|&b| b == b'/')
+impl<'a> Component<'a> {
+    /// The first of a path that begins with none but a slash if it is not empty.
+    /// `INVAL` for a NUL.
+    fn first(path: &'a [u8]) -> Result<Component<'a>> {
+        // Most bytes are above both: one comparison.
+        let len = path.iter().position(|&b| b <= b'/' && (b == b'/' || b == 0));
+        let (name, behind) = path.split_at(len.unwrap_or(path.len()));
+        if behind.first() == Some(&0) {
+            return Err(Errno::INVAL);
+        }
+        Ok(Component {
+            name,
+            slash: !behind.is_empty(),
+            rest: without_slashes(behind),
+        })
+    }
+}
+
+fn without_slashes(mut path: &[u8]) -> &[u8] {
+    while let [b'/', rest @ ..] = path {
+        path = rest;
+    }
+    path
 }
 
 /// Walks `path` from the directory `base`.
@@ -127,20 +149,39 @@ pub fn resolve<'a>(
     match path {
         [] => return Err(Errno::NOENT),
         _ if path.len() > PATH_MAX => return Err(Errno::NAMETOOLONG),
-        _ if path.contains(&0) => return Err(Errno::INVAL),
-        [b'/', ..] => return Err(Errno::PERM),
         _ => {}
     }
+    let walked = match path {
+        [b'/', ..] => Err(Errno::PERM),
+        _ => walk(fs, base, path, follow),
+    };
+    match walked {
+        // A walk that succeeds has seen all of the path.
+        Err(_) if path.contains(&0) => Err(Errno::INVAL),
+        walked => walked,
+    }
+}
+
+/// [`resolve`] once the path as a whole was checked, but for NULs.
+fn walk<'a>(
+    fs: &'a Memfs<'_>,
+    base: Ino,
+    path: &'a [u8],
+    follow: Follow,
+) -> Result<Resolved<'a>> {
     let mut at = base;
     let mut directory = fs.directory(at);
     // What is left of the path, or of the target of the link being followed;
-    // and what is left behind each link that led here, innermost last.
+    // and what is left behind each link that led here, innermost last. All of
+    // them without the slashes before.
     let mut rest = path;
     // There is room for each: looking something up needs no memory.
     let mut behind: SmallVec<[&[u8]; LINKS_MAX]> = SmallVec::new();
     let mut followed = 0;
+    // A slash stands behind the last of the links that led here.
+    let mut slash = false;
     loop {
-        let Some((component, after)) = split(rest) else {
+        if rest.is_empty() {
             match behind.pop() {
                 Some(outer) => rest = outer,
                 // A link to `/` ends without a component.
@@ -152,13 +193,12 @@ pub fn resolve<'a>(
                     });
                 }
             }
-            continue;
-        };
-        rest = after;
-        let is_last = only_slashes(rest) && behind.iter().all(|outer| only_slashes(outer));
-        let slash = || !rest.is_empty() || behind.iter().any(|outer| !outer.is_empty());
+        }
+        let component = Component::first(rest)?;
+        rest = component.rest;
+        let is_last = rest.is_empty() && behind.is_empty();
         let here = directory?;
-        let (last, ino) = match component {
+        let (last, ino) = match component.name {
             b"." => (Last::Dot, Some(at)),
             b".." if at == base => return Err(Errno::PERM),
             b".." => (Last::DotDot, Some(here.parent)),
@@ -167,9 +207,12 @@ pub fn resolve<'a>(
                 (Last::Entry(at, name), here.get(name))
             }
         };
-        let leads = ino.map_or(Leads::Nowhere, |ino| fs.inode(ino).leads());
+        if is_last {
+            slash |= component.slash;
+        }
+        let leads = ino.map_or(Leads::Nowhere, |ino| fs.leads(ino));
         if let Leads::Link(target) = leads
-            && (!is_last || follow.last(slash()))
+            && (!is_last || follow.last(slash))
         {
             followed += 1;
             if followed > LINKS_MAX {
@@ -185,9 +228,8 @@ pub fn resolve<'a>(
             if !rest.is_empty() {
                 behind.push(rest);
             }
-            rest = target;
+            rest = without_slashes(target);
         } else if is_last {
-            let slash = slash();
             return Ok(Resolved { last, ino, slash });
         } else {
             at = ino.ok_or(Errno::NOENT)?;

@@ -163,16 +163,14 @@ impl Vfs<'_> {
         offset: u64,
         nread: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Hook::fd_pread, Errno::SPIPE)? {
-            return home.fd_pread(host, iovs, iovs_len, offset, nread);
-        }
-        match self.fds.get(fd)? {
-            Descriptor::Dir(_) | Descriptor::Host(_) => Err(Errno::BADF),
-            Descriptor::File(file) => {
-                let iovs = readable(home, file, iovs, iovs_len, offset, nread)?;
-                let len = read_at(&mut self.fs, home, file, iovs, offset)?;
-                home.store_u32(nread, len)
-            }
+        if let Ok(Descriptor::File(file)) = self.fds.get(fd) {
+            let iovs = readable(home, file, iovs, iovs_len, offset, nread)?;
+            let len = read_at(&mut self.fs, home, file, iovs, offset)?;
+            home.store_u32(nread, len)
+        } else if let Some(host) = self.host_fd(home, fd, Hook::fd_pread, Errno::SPIPE)? {
+            home.fd_pread(host, iovs, iovs_len, offset, nread)
+        } else {
+            Err(Errno::BADF)
         }
     }
 
@@ -226,17 +224,15 @@ impl Vfs<'_> {
         offset: u64,
         nwritten: u32,
     ) -> Result<()> {
-        if let Some(host) = self.host_fd(home, fd, Hook::fd_pwrite, Errno::SPIPE)? {
-            return home.fd_pwrite(host, iovs, iovs_len, offset, nwritten);
-        }
-        match self.fds.get(fd)? {
-            Descriptor::Host(_) | Descriptor::Dir(_) => Err(Errno::BADF),
-            Descriptor::File(file) => {
-                let iovs = writable(home, file, iovs, iovs_len, offset, nwritten)?;
-                let offset = write_offset(&self.fs, file, offset)?;
-                let len = write_at(&mut self.fs, home, file, iovs, offset)?;
-                home.store_u32(nwritten, len)
-            }
+        if let Ok(Descriptor::File(file)) = self.fds.get(fd) {
+            let iovs = writable(home, file, iovs, iovs_len, offset, nwritten)?;
+            let offset = write_offset(&self.fs, file, offset)?;
+            let len = write_at(&mut self.fs, home, file, iovs, offset)?;
+            home.store_u32(nwritten, len)
+        } else if let Some(host) = self.host_fd(home, fd, Hook::fd_pwrite, Errno::SPIPE)? {
+            home.fd_pwrite(host, iovs, iovs_len, offset, nwritten)
+        } else {
+            Err(Errno::BADF)
         }
     }
 
