@@ -255,12 +255,16 @@ impl<'i> Memfs<'i> {
         }
     }
 
-    /// Gives `ino` a slot if it has none, so that it can be changed and held.
-    /// `NOSPC` when memory is out.
-    pub fn own(&mut self, ino: Ino) -> Result<()> {
-        if self.slot(ino).is_some() {
-            return Ok(());
+    /// The inode of that number, which gets a slot if it has none, so that it can be
+    /// changed and held. `NOSPC` when memory is out.
+    pub fn own(&mut self, ino: Ino) -> Result<&mut Inode<'i>> {
+        if self.slot(ino).is_none() {
+            self.copy_up(ino)?;
         }
+        Ok(self.inode_mut(ino))
+    }
+
+    fn copy_up(&mut self, ino: Ino) -> Result<()> {
         self.reserve_slot()?;
         let index = ino.index() as u32;
         let packed = self.tables.inode(index);
@@ -378,14 +382,13 @@ impl<'i> Memfs<'i> {
         self.writable(one)
     }
 
-    /// Creates the entry `name` in `dir` and the inode behind it.
+    /// Creates the entry `name` in `dir`, where there is none, and the inode behind it.
     ///
     /// Checked in this order, the first failure decides:
     /// 1. `dir` is not a directory → `NOTDIR`
     /// 2. `dir` was removed         → `NOENT`
-    /// 3. `name` exists             → `EXIST`
-    /// 4. `dir` is read-only        → `ROFS`
-    /// 5. there are as many inodes as there may be, or memory is out → `NOSPC`
+    /// 3. `dir` is read-only        → `ROFS`
+    /// 4. there are as many inodes as there may be, or memory is out → `NOSPC`
     ///
     /// The only path on which inodes come into being. Compare fs/namei.c:
     /// do_mknodat().
@@ -411,7 +414,7 @@ impl<'i> Memfs<'i> {
         Ok(ino)
     }
 
-    /// Adds the entry `name` of `dir` as another name of `ino`.
+    /// Adds the entry `name` of `dir`, where there is none, as another name of `ino`.
     ///
     /// Checked as [`Memfs::create`], and then: `ino` is read-only, `dir` is not →
     /// `XDEV`; `ino` is a directory → `PERM`.
@@ -434,20 +437,17 @@ impl<'i> Memfs<'i> {
         Ok(())
     }
 
-    /// Removes the entry `name` of `dir`; it must not be a directory.
+    /// Removes the entry `name` of `dir`, which is writable and where it leads to `ino`;
+    /// that must not be a directory.
     ///
     /// Checked in this order, the first failure decides:
-    /// 1. `dir` is not a directory     → `NOTDIR`
-    /// 2. `dir` is read-only           → `ROFS`
-    /// 3. no entry `name`              → `NOENT`
-    /// 4. the entry is a directory     → `ISDIR`
-    /// 5. the entry is read-only       → `BUSY`
+    /// 1. the entry is a directory     → `ISDIR`
+    /// 2. the entry is read-only       → `BUSY`
     ///
     /// The inode lives on while a description holds it. Compare fs/namei.c:
     /// do_unlinkat().
-    pub fn unlink(&mut self, dir: Ino, name: Name<'_>, now: Timestamp) -> Result<()> {
-        self.writable(dir)?;
-        let ino = self.lookup(dir, name)?;
+    pub fn unlink(&mut self, dir: Ino, name: Name<'_>, ino: Ino, now: Timestamp) -> Result<()> {
+        debug_assert_eq!(self.lookup(dir, name), Ok(ino));
         if self.is_directory(ino) {
             return Err(Errno::ISDIR);
         }
@@ -458,20 +458,23 @@ impl<'i> Memfs<'i> {
         Ok(())
     }
 
-    /// Removes the entry `name` of `dir`; it must be an empty directory.
+    /// Removes the entry `name` of `dir`, which is writable and where it leads to `ino`;
+    /// that must be an empty directory.
     ///
     /// Checked in this order, the first failure decides:
-    /// 1. `dir` is not a directory     → `NOTDIR`
-    /// 2. `dir` is read-only           → `ROFS`
-    /// 3. no entry `name`              → `NOENT`
-    /// 4. the entry is no directory    → `NOTDIR`
-    /// 5. the entry is read-only       → `BUSY`
-    /// 6. the directory is not empty   → `NOTEMPTY`
+    /// 1. the entry is no directory    → `NOTDIR`
+    /// 2. the entry is read-only       → `BUSY`
+    /// 3. the directory is not empty   → `NOTEMPTY`
     ///
     /// Compare fs/namei.c:do_rmdir().
-    pub fn remove_directory(&mut self, dir: Ino, name: Name<'_>, now: Timestamp) -> Result<()> {
-        self.writable(dir)?;
-        let ino = self.lookup(dir, name)?;
+    pub fn remove_directory(
+        &mut self,
+        dir: Ino,
+        name: Name<'_>,
+        ino: Ino,
+        now: Timestamp,
+    ) -> Result<()> {
+        debug_assert_eq!(self.lookup(dir, name), Ok(ino));
         let empty = self.directory(ino)?.is_empty();
         self.removable(ino)?;
         if !empty {
@@ -562,21 +565,25 @@ impl<'i> Memfs<'i> {
         Ok(())
     }
 
-    /// A description takes hold of `ino`.
-    pub fn hold(&mut self, ino: Ino) {
-        self.inode_mut(ino).open += 1;
+    /// A description takes hold of `ino`. `NOSPC` when memory is out.
+    pub fn hold(&mut self, ino: Ino) -> Result<()> {
+        self.own(ino)?.open += 1;
+        Ok(())
     }
 
     /// A description lets go of `ino`, which is freed if nothing else keeps it.
     pub fn release(&mut self, ino: Ino) {
         let inode = self.inode_mut(ino);
         inode.open -= 1;
-        if inode.open == 0
-            && let Kind::Regular(data) = &mut inode.kind
-        {
+        if inode.open != 0 {
+            return;
+        }
+        if inode.nlink == 0 {
+            return self.free(ino);
+        }
+        if let Kind::Regular(data) = &mut inode.kind {
             data.trim();
         }
-        self.free_if_unused(ino);
     }
 
     /// All inodes in use, for those who check them.
@@ -594,16 +601,23 @@ impl<'i> Memfs<'i> {
             .map(|ino| (ino, self.inode(ino)))
     }
 
-    /// Checks that `dir` can take `name`.
+    /// Checks that `dir` can take `name`, which it does not have.
     fn vacant(&self, dir: Ino, name: Name<'_>) -> Result<()> {
-        let directory = self.directory(dir)?;
-        if self.is_removed(dir) {
-            return Err(Errno::NOENT);
+        let Some(Inode {
+            kind: Kind::Directory(directory),
+            nlink,
+            read_only,
+            ..
+        }) = self.owned(dir)
+        else {
+            return Err(Errno::NOTDIR);
+        };
+        debug_assert_eq!(directory.get(name), None);
+        match (nlink, read_only) {
+            (0, _) => Err(Errno::NOENT),
+            (_, true) => Err(Errno::ROFS),
+            _ => Ok(()),
         }
-        if directory.get(name).is_some() {
-            return Err(Errno::EXIST);
-        }
-        self.writable(dir)
     }
 
     /// Makes room for an entry of `dir`; answers the name as it will be stored.
@@ -678,37 +692,38 @@ impl<'i> Memfs<'i> {
     }
 
     fn drop_name(&mut self, ino: Ino, now: Timestamp) {
-        let Some(slot) = self.slot(ino) else {
-            // Its only name, and nothing holds it.
-            self.places[ino.index()] = Place::GONE;
-            self.used -= 1;
-            return;
-        };
-        if let Slot::Used(inode) = &mut self.slots[slot] {
+        if self.slot(ino).is_some() {
+            let inode = self.inode_mut(ino);
             inode.nlink -= 1;
             inode.ctim = now;
-            if inode.nlink != 0 {
-                self.used -= 1;
+            match (inode.nlink, inode.open) {
+                // The descriptions keep it, and it counts.
+                (0, 1..) => return,
+                (0, 0) => return self.free(ino),
+                _ => {}
             }
+        } else {
+            // Its only name, and nothing holds it.
+            self.places[ino.index()] = Place::GONE;
         }
-        self.free_if_unused(ino);
+        self.used -= 1;
     }
 
-    fn free_if_unused(&mut self, ino: Ino) {
+    /// Gives back what `ino` takes, which has a slot and neither name nor description.
+    fn free(&mut self, ino: Ino) {
         let Some(slot) = self.slot(ino) else { return };
-        let Slot::Used(inode) = &self.slots[slot] else {
-            return;
-        };
-        if inode.nlink == 0 && inode.open == 0 {
-            if let Kind::Regular(data) = &inode.kind {
-                self.space.give_back(data.heap_bytes());
-            }
-            self.used -= 1;
-            self.slots[slot] = Slot::Free(self.first_free);
-            self.first_free = Some(slot as u32);
-            if let Some(place) = self.places.get_mut(ino.index()) {
-                *place = Place::GONE;
-            }
+        let freed = core::mem::replace(&mut self.slots[slot], Slot::Free(self.first_free));
+        self.first_free = Some(slot as u32);
+        if let Slot::Used(Inode {
+            kind: Kind::Regular(data),
+            ..
+        }) = freed
+        {
+            self.space.give_back(data.heap_bytes());
+        }
+        self.used -= 1;
+        if let Some(place) = self.places.get_mut(ino.index()) {
+            *place = Place::GONE;
         }
     }
 

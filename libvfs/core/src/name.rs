@@ -1,5 +1,7 @@
 //! The name of one directory entry.
 
+use alloc::vec::Vec;
+
 use crate::errno::{Errno, Result};
 
 /// The longest name in bytes: `NAME_MAX` of Linux.
@@ -41,30 +43,31 @@ impl<'a> Name<'a> {
     pub fn bytes(self) -> &'a [u8] {
         self.0
     }
-
-    /// A copy that borrows nothing, for calls that change the directory the
-    /// name was read from.
-    pub fn to_buf(self) -> NameBuf {
-        let mut buf = NameBuf {
-            bytes: [0; NAME_MAX],
-            len: self.0.len() as u8,
-        };
-        buf.bytes[..self.0.len()].copy_from_slice(self.0);
-        buf
-    }
 }
 
-/// A [`Name`] by value.
-#[derive(Clone, Copy, Debug)]
-pub struct NameBuf {
-    bytes: [u8; NAME_MAX],
-    len: u8,
-}
+/// Room for the longest [`Name`], for calls that change the directory in which, or the
+/// link by which, they found theirs.
+#[derive(Debug)]
+pub struct NameBuf(Vec<u8>);
 
 impl NameBuf {
-    /// The name.
-    pub fn as_name(&self) -> Name<'_> {
-        Name(&self.bytes[..usize::from(self.len)])
+    /// One with no name in it yet. `NOMEM` when memory is out.
+    pub fn new() -> Result<NameBuf> {
+        let mut buf = Vec::new();
+        buf.try_reserve_exact(NAME_MAX).map_err(|_| Errno::NOMEM)?;
+        Ok(NameBuf(buf))
+    }
+
+    /// Copies `name`.
+    pub fn set(&mut self, name: Name<'_>) {
+        debug_assert!(self.0.capacity() >= NAME_MAX);
+        self.0.clear();
+        self.0.extend_from_slice(name.0);
+    }
+
+    /// The name that was [set](NameBuf::set) last.
+    pub fn name(&self) -> Name<'_> {
+        Name(&self.0)
     }
 }
 

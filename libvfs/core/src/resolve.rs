@@ -52,11 +52,14 @@ impl Resolved<'_> {
         Ok(ino)
     }
 
-    /// Parent and name of the entry, to change it; `dot` and `dotdot` are what
-    /// the call answers to `.` and `..`.
-    pub fn entry(&self, dot: Errno, dotdot: Errno) -> Result<(Ino, NameBuf)> {
+    /// The directory of the entry, to change it, and `copy` gets its name; `dot` and
+    /// `dotdot` are what the call answers to `.` and `..`.
+    pub fn entry(&self, dot: Errno, dotdot: Errno, copy: &mut NameBuf) -> Result<Ino> {
         match self.last {
-            Last::Entry(parent, name) => Ok((parent, name.to_buf())),
+            Last::Entry(parent, name) => {
+                copy.set(name);
+                Ok(parent)
+            }
             Last::Dot => Err(dot),
             Last::DotDot => Err(dotdot),
         }
@@ -104,7 +107,9 @@ impl<'a> Component<'a> {
     /// `INVAL` for a NUL.
     fn first(path: &'a [u8]) -> Result<Component<'a>> {
         // Most bytes are above both: one comparison.
-        let len = path.iter().position(|&b| b <= b'/' && (b == b'/' || b == 0));
+        let len = path
+            .iter()
+            .position(|&b| b <= b'/' && (b == b'/' || b == 0));
         let (name, behind) = path.split_at(len.unwrap_or(path.len()));
         if behind.first() == Some(&0) {
             return Err(Errno::INVAL);
@@ -163,12 +168,7 @@ pub fn resolve<'a>(
 }
 
 /// [`resolve`] once the path as a whole was checked, but for NULs.
-fn walk<'a>(
-    fs: &'a Memfs<'_>,
-    base: Ino,
-    path: &'a [u8],
-    follow: Follow,
-) -> Result<Resolved<'a>> {
+fn walk<'a>(fs: &'a Memfs<'_>, base: Ino, path: &'a [u8], follow: Follow) -> Result<Resolved<'a>> {
     let mut at = base;
     let mut directory = fs.directory(at);
     // What is left of the path, or of the target of the link being followed;

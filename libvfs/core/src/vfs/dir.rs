@@ -8,7 +8,6 @@ use crate::host::Home;
 use crate::inode::{Ino, SeenKind};
 use crate::memfs::{Memfs, New};
 use crate::memory::Region;
-use crate::name::NameBuf;
 use crate::resolve::{Follow, resolve};
 use crate::rights::{Filetype, Rights};
 use crate::time::Marks;
@@ -123,9 +122,12 @@ impl Vfs<'_> {
         }
         let needed = Rights::PATH_CREATE_DIRECTORY;
         let dots = [Errno::EXIST, Errno::EXIST];
-        let (parent, name) = self.entry(home, fd, needed, path, path_len, dots)?;
-        self.fs
-            .create(parent, name.as_name(), New::Directory, home.now())?;
+        let (parent, ino) = self.entry(home, fd, needed, path, path_len, dots)?;
+        if ino.is_some() {
+            return Err(Errno::EXIST);
+        }
+        let name = self.names[0].name();
+        self.fs.create(parent, name, New::Directory, home.now())?;
         Ok(())
     }
 
@@ -133,7 +135,7 @@ impl Vfs<'_> {
     ///
     /// `fd` as [`Vfs::path_open`], lacking `PATH_REMOVE_DIRECTORY` →
     /// `NOTCAPABLE`; then the walk, see [`resolve`]; `.` → `INVAL`, `..` →
-    /// `NOTEMPTY`; then as
+    /// `NOTEMPTY`; a read-only directory → `ROFS`; nothing there → `NOENT`; then as
     /// [`Memfs::remove_directory`](crate::memfs::Memfs::remove_directory).
     pub fn path_remove_directory(
         &mut self,
@@ -147,12 +149,15 @@ impl Vfs<'_> {
         }
         let needed = Rights::PATH_REMOVE_DIRECTORY;
         let dots = [Errno::INVAL, Errno::NOTEMPTY];
-        let (parent, name) = self.entry(home, fd, needed, path, path_len, dots)?;
-        self.fs.remove_directory(parent, name.as_name(), home.now())
+        let (parent, ino) = self.entry(home, fd, needed, path, path_len, dots)?;
+        self.fs.writable(parent)?;
+        let ino = ino.ok_or(Errno::NOENT)?;
+        let name = self.names[0].name();
+        self.fs.remove_directory(parent, name, ino, home.now())
     }
 
-    /// Parent and name of the directory entry that a path ends in; `dots` are
-    /// what the call answers to `.` and `..`.
+    /// The directory of the entry that a path ends in, and where that leads, if it is
+    /// there; its name is copied. `dots` are what the call answers to `.` and `..`.
     fn entry(
         &mut self,
         home: &impl Home,
@@ -161,10 +166,12 @@ impl Vfs<'_> {
         path: u32,
         path_len: u32,
         dots: [Errno; 2],
-    ) -> Result<(Ino, NameBuf)> {
+    ) -> Result<(Ino, Option<Ino>)> {
         let dir = self.base(fd, needed)?;
         let path = abi::path(home, path, path_len, &mut self.paths[0])?;
-        resolve(&self.fs, dir, path, Follow::Never)?.entry(dots[0], dots[1])
+        let found = resolve(&self.fs, dir, path, Follow::Never)?;
+        let parent = found.entry(dots[0], dots[1], &mut self.names[0])?;
+        Ok((parent, found.ino))
     }
 
     /// The target of a symlink, cut to the buffer and without a NUL.
@@ -202,8 +209,8 @@ impl Vfs<'_> {
         let (to, _) = to.split(target.len() as u32);
         home.write(to, &target[..to.len() as usize]);
         // Reading needs no memory: without any, the access goes unnoticed.
-        if self.fs.own(ino).is_ok() {
-            self.fs.inode_mut(ino).marks.add(Marks::ATIM);
+        if let Ok(inode) = self.fs.own(ino) {
+            inode.marks.add(Marks::ATIM);
         }
         home.store_u32(bufused, to.len())
     }

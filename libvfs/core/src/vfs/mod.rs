@@ -30,6 +30,7 @@ use crate::host::Home;
 use crate::image::Image;
 use crate::inode::{Ino, SeenKind};
 use crate::memfs::Memfs;
+use crate::name::NameBuf;
 use crate::resolve::PATH_MAX;
 use crate::rights::{Rights, fdflags};
 
@@ -50,6 +51,8 @@ pub struct Vfs<'i> {
     /// that take two. There is room for the longest, so that removing a file
     /// works when memory is out.
     paths: [Vec<u8>; 2],
+    /// Likewise the names that are added or taken away.
+    names: [NameBuf; 2],
 }
 
 impl<'i> Vfs<'i> {
@@ -72,6 +75,7 @@ impl<'i> Vfs<'i> {
                 false => hosts::JOINED,
             },
             paths: [Vec::new(), Vec::new()],
+            names: [NameBuf::new()?, NameBuf::new()?],
         };
         for buffer in &mut vfs.paths {
             buffer
@@ -92,8 +96,7 @@ impl<'i> Vfs<'i> {
             let descriptor = match ino {
                 None => Descriptor::Host(HostFd::new(fd)),
                 Some(ino) => {
-                    vfs.fs.own(ino)?;
-                    vfs.fs.hold(ino);
+                    vfs.fs.hold(ino)?;
                     let (rights, flags) = match fd {
                         0 => (Rights::of_file(Rights::FD_READ), 0),
                         _ => (Rights::of_file(Rights::FD_WRITE), fdflags::APPEND as u16),
@@ -110,7 +113,7 @@ impl<'i> Vfs<'i> {
         }
         for preopen in image.preopens() {
             let ino = Ino::new(preopen.inode + 1).ok_or(Errno::INVAL)?;
-            vfs.fs.hold(ino);
+            vfs.fs.hold(ino)?;
             vfs.fds.append(Some(Descriptor::Dir(Dir {
                 ino,
                 flags: 0,
@@ -150,9 +153,9 @@ impl<'i> Vfs<'i> {
             Descriptor::File(file) => file.ino,
             Descriptor::Dir(dir) => dir.ino,
         };
-        let inode = self.fs.inode(ino);
-        if inode.open() == 1 && inode.nlink() != 0 {
-            self.settle(home, ino);
+        let inode = self.fs.inode_mut(ino);
+        if inode.open == 1 && inode.nlink != 0 && !inode.marks.is_empty() {
+            inode.settle(home.now());
         }
         self.fs.release(ino);
         Ok(())

@@ -16,7 +16,8 @@ use super::stat::filetype;
 
 /// What a path to be opened leads to.
 enum Found<'i> {
-    Inode(Ino),
+    File(Ino),
+    Directory(Ino),
     /// The host's descriptor, which a stream's device stands for.
     Host(HostFd<'i>),
 }
@@ -159,7 +160,7 @@ impl<'i> Vfs<'i> {
 
         let descriptor = match found? {
             Found::Host(host) => Descriptor::Host(host),
-            Found::Inode(ino) if self.fs.is_directory(ino) => Descriptor::Dir(Dir {
+            Found::Directory(ino) => Descriptor::Dir(Dir {
                 ino,
                 flags: options.flags,
                 rights: Rights::of_directory(options.rights).and(passed_on),
@@ -167,7 +168,7 @@ impl<'i> Vfs<'i> {
                 preopen: None,
                 listed_to: u64::MAX,
             }),
-            Found::Inode(ino) => Descriptor::File(File {
+            Found::File(ino) => Descriptor::File(File {
                 ino,
                 offset: 0,
                 flags: options.flags,
@@ -175,7 +176,7 @@ impl<'i> Vfs<'i> {
             }),
         };
         if let Some(ino) = descriptor.ino() {
-            self.fs.hold(ino);
+            self.fs.hold(ino)?;
         }
         let new = self.fds.insert(descriptor);
         home.store_u32(opened, new)
@@ -207,8 +208,7 @@ impl<'i> Vfs<'i> {
             }),
             SeenKind::Symlink(_) | SeenKind::Device(_) => return Err(Errno::INVAL),
         };
-        self.fs.own(ino)?;
-        self.fs.hold(ino);
+        self.fs.hold(ino)?;
         Ok(self.fds.insert(descriptor))
     }
 
@@ -234,48 +234,48 @@ impl<'i> Vfs<'i> {
             None if !options.create => return Err(Errno::NOENT),
             Some(_) if options.exclusive => return Err(Errno::EXIST),
             None => {
-                let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
-                let new = New::Regular;
-                let ino = self.fs.create(parent, name.as_name(), new, home.now())?;
-                return Ok(Found::Inode(ino));
+                let [name, _] = &mut self.names;
+                let parent = found.entry(Errno::ISDIR, Errno::ISDIR, name)?;
+                let (name, new) = (name.name(), New::Regular);
+                let ino = self.fs.create(parent, name, new, home.now())?;
+                return Ok(Found::File(ino));
             }
             Some(_) => {}
         }
         let mut ino = found.existing(&self.fs)?;
-        if let Some(Device::Stream(fd)) = self.fs.device(ino) {
+        let mut kind = self.fs.inode(ino).kind();
+        if let SeenKind::Device(Device::Stream(fd)) = kind {
             match self.fds.get(fd.into()).map_err(|_| Errno::NOENT)? {
                 Descriptor::Host(_) if options.directory => return Err(Errno::NOTDIR),
                 Descriptor::Host(host) => return Ok(Found::Host(*host)),
                 Descriptor::File(File { ino: meant, .. })
                 | Descriptor::Dir(Dir { ino: meant, .. }) => ino = *meant,
             }
+            kind = self.fs.inode(ino).kind();
         }
         let writes = options.rights.contains(Rights::FD_WRITE);
-        match self.fs.inode(ino).kind() {
+        match kind {
             SeenKind::Symlink(_) if options.directory => Err(Errno::NOTDIR),
             SeenKind::Symlink(_) => Err(Errno::LOOP),
             SeenKind::Directory(_) => {
                 if options.create || options.truncate || writes {
                     return Err(Errno::ISDIR);
                 }
-                Ok(Found::Inode(ino))
+                Ok(Found::Directory(ino))
             }
             SeenKind::Regular(_) | SeenKind::Device(_) if options.directory => Err(Errno::NOTDIR),
-            SeenKind::Device(_) => {
-                self.fs.own(ino)?;
-                Ok(Found::Inode(ino))
-            }
+            SeenKind::Device(_) => Ok(Found::File(ino)),
             SeenKind::Regular(_) => {
                 if writes || options.truncate {
                     self.fs.writable(ino)?;
                 }
-                self.fs.own(ino)?;
                 if options.truncate {
+                    self.fs.own(ino)?;
                     let open = self.fs.file_mut(ino)?;
                     open.data.set_size(open.space, 0);
                     self.fs.inode_mut(ino).touch(home.now());
                 }
-                Ok(Found::Inode(ino))
+                Ok(Found::File(ino))
             }
         }
     }

@@ -20,23 +20,26 @@ enum Pair {
     Host(u32, u32),
 }
 
-/// Parent and name of a link or symlink to be created, unless `path` rules it
-/// out. The name itself may exist: creating it finds out.
+/// The directory in which a link or symlink is to be created, and `name` gets its name,
+/// unless `path` rules it out.
 ///
 /// 1. the walk fails                               → see [`resolve`]
 /// 2. `.` or `..`                                  → `EXIST`
 /// 3. a slash at the end asks for a directory: what is there is one → `EXIST`,
 ///    is none → `NOTDIR`; nothing there → `NOENT`
+/// 4. it exists                                    → `EXIST`
 ///
 /// Linux answers `EXIST` to a slash behind anything; wasmtime as written here.
-fn vacant(fs: &Memfs<'_>, dir: Ino, path: &[u8]) -> Result<(Ino, NameBuf)> {
+fn vacant(fs: &Memfs<'_>, dir: Ino, path: &[u8], name: &mut NameBuf) -> Result<Ino> {
     let found = resolve(fs, dir, path, Follow::Slash)?;
-    let entry = found.entry(Errno::EXIST, Errno::EXIST)?;
+    let parent = found.entry(Errno::EXIST, Errno::EXIST, name)?;
     if found.slash {
         found.existing(fs)?;
+    }
+    if found.slash || found.ino.is_some() {
         return Err(Errno::EXIST);
     }
-    Ok(entry)
+    Ok(parent)
 }
 
 impl Vfs<'_> {
@@ -93,8 +96,9 @@ impl Vfs<'_> {
         let needed = Rights::PATH_LINK_SOURCE;
         let ino = self.existing(home, old_fd, needed, old_path, old_path_len, Follow::Slash)?;
         let path = abi::path(home, new_path, new_path_len, &mut self.paths[0])?;
-        let (parent, name) = vacant(&self.fs, new_dir, path)?;
-        self.fs.link(ino, parent, name.as_name(), home.now())
+        let [name, _] = &mut self.names;
+        let parent = vacant(&self.fs, new_dir, path, name)?;
+        self.fs.link(ino, parent, name.name(), home.now())
     }
 
     /// Creates a symlink to `old_path`, which is not looked up: it need not
@@ -131,9 +135,10 @@ impl Vfs<'_> {
             return Err(Errno::PERM);
         }
         let path = abi::path(home, new_path, new_path_len, path_buffer)?;
-        let (parent, name) = vacant(&self.fs, dir, path)?;
+        let [name, _] = &mut self.names;
+        let parent = vacant(&self.fs, dir, path, name)?;
         self.fs
-            .create(parent, name.as_name(), New::Symlink(target), home.now())?;
+            .create(parent, name.name(), New::Symlink(target), home.now())?;
         Ok(())
     }
 
@@ -170,8 +175,9 @@ impl Vfs<'_> {
         let new_path = abi::path(home, new_path, new_path_len, new_buffer)?;
         let old = resolve(&self.fs, old_dir, old_path, Follow::Never)?;
         let new = resolve(&self.fs, new_dir, new_path, Follow::Never)?;
-        let (old_parent, old_name) = old.entry(Errno::BUSY, Errno::BUSY)?;
-        let (new_parent, new_name) = new.entry(Errno::BUSY, Errno::BUSY)?;
+        let [old_name, new_name] = &mut self.names;
+        let old_parent = old.entry(Errno::BUSY, Errno::BUSY, old_name)?;
+        let new_parent = new.entry(Errno::BUSY, Errno::BUSY, new_name)?;
         self.fs.both_writable(old_parent, new_parent)?;
         let source = old.ino.ok_or(Errno::NOENT)?;
         if (old.slash || new.slash) && !self.fs.is_directory(source) {
@@ -179,9 +185,9 @@ impl Vfs<'_> {
         }
         self.fs.rename(
             old_parent,
-            old_name.as_name(),
+            old_name.name(),
             new_parent,
-            new_name.as_name(),
+            new_name.name(),
             home.now(),
         )
     }
@@ -205,9 +211,10 @@ impl Vfs<'_> {
         let dir = self.base(fd, Rights::PATH_UNLINK_FILE)?;
         let path = abi::path(home, path, path_len, &mut self.paths[0])?;
         let found = resolve(&self.fs, dir, path, Follow::Never)?;
-        let (parent, name) = found.entry(Errno::ISDIR, Errno::ISDIR)?;
+        let [name, _] = &mut self.names;
+        let parent = found.entry(Errno::ISDIR, Errno::ISDIR, name)?;
         self.fs.writable(parent)?;
-        found.existing(&self.fs)?;
-        self.fs.unlink(parent, name.as_name(), home.now())
+        let ino = found.existing(&self.fs)?;
+        self.fs.unlink(parent, name.name(), ino, home.now())
     }
 }

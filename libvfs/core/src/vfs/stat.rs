@@ -83,9 +83,8 @@ impl Vfs<'_> {
         if !matches!((&set.atim, &set.mtim), (SetTime::Keep, SetTime::Keep)) {
             self.fs.writable(ino)?;
         }
-        self.fs.own(ino)?;
+        let inode = self.fs.own(ino)?;
         let now = home.now();
-        let inode = self.fs.inode_mut(ino);
         inode.settle(now);
         for (set, time) in [(&set.atim, &mut inode.atim), (&set.mtim, &mut inode.mtim)] {
             match set {
