@@ -7,10 +7,13 @@ pub mod compressed;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod fuzz;
+#[cfg(feature = "engine")]
+pub mod homes;
 pub mod native;
 pub mod prepared;
 pub mod runtime;
 pub mod scarce;
+pub mod shape;
 #[cfg(feature = "engine")]
 pub mod startup;
 pub mod toolbox;

@@ -1,8 +1,11 @@
 //! What looks, lists, reads and opens takes no memory at all: an allocator that
-//! refuses the first request is never asked.
+//! refuses the first request is never asked. What is written takes little more than it
+//! is long, and what is removed gives all of that back: the allocator counts. `memory.rs`
+//! asks the same of compiled modules.
 
 use monaka_tests::native::{self, Guest, OUT, ROOT};
-use monaka_tests::scarce::{Scarce, refused, starved};
+use monaka_tests::scarce::{Held, Scarce, refused, starved};
+use monaka_tests::shape::{SHAPES, Shape, allowed};
 use monaka_vfs_core::Errno;
 use monaka_vfs_core::image::NodeId;
 
@@ -151,4 +154,120 @@ fn writing_again_within_a_chunk_takes_no_memory() {
         g.pwrite(new, &[3; 1000], 4000).map(drop)
     });
     g.vfs.check_invariants();
+}
+
+/// What an allocator may keep beside each block.
+const BESIDE: isize = 16;
+
+/// What is held beside what was held then, in bytes.
+fn cost(then: Held) -> isize {
+    let held = Held::since(then);
+    held.bytes + held.blocks * BESIDE
+}
+
+#[test]
+fn a_file_costs_little_more_than_it_is_long() {
+    let mut failed = Vec::new();
+    for n in [1, 100, 4095, 4096, 5000, 40_000, 65_536, 1 << 20, 50 << 20] {
+        for shape in SHAPES {
+            if matches!(shape, Shape::Pieces(1..=100) | Shape::Backwards(100)) && n > 1 << 20 {
+                continue;
+            }
+            let mut g = Guest::empty();
+            // What the root and the table of descriptors keep once they had something.
+            let fd = shape.write(&mut g, "first", 1);
+            g.close(fd).unwrap();
+            g.unlink("first").unwrap();
+            let then = Held::now();
+            let fd = shape.write(&mut g, "file", n);
+            let open = cost(then);
+            g.close(fd).unwrap();
+            let closed = cost(then);
+            if open.max(closed) > allowed(n) as isize {
+                failed.push(format!(
+                    "{n} bytes, {shape:?}: {open} open, {closed} closed"
+                ));
+            }
+            g.unlink("file").unwrap();
+            assert_eq!(cost(then), 0, "{n} bytes, {shape:?}: removed");
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn a_small_file_costs_few_hundred_bytes() {
+    const FILES: isize = 1000;
+    let mut g = Guest::empty();
+    let then = Held::now();
+    for i in 0..FILES {
+        g.create(&format!("file-{i:04}"), b"hello").unwrap();
+    }
+    // Inode, name, place in the index, contents; and what is reserved for more of them.
+    let each = cost(then) / FILES;
+    assert!(each < 400, "{each} bytes each");
+}
+
+/// What a program does again and again, leaving nothing behind.
+type Cycle = fn(&mut Guest);
+
+const CYCLES: &[(&str, Cycle)] = &[
+    ("create, write, unlink", |g| {
+        g.create("new", &[1; 5000]).unwrap();
+        g.unlink("new").unwrap();
+    }),
+    ("mkdir, rmdir", |g| {
+        g.mkdir("new").unwrap();
+        g.create("new/file", b"x").unwrap();
+        g.unlink("new/file").unwrap();
+        g.rmdir("new").unwrap();
+    }),
+    ("rename over", |g| {
+        g.create("new", &[1; 5000]).unwrap();
+        g.rename("new", "kept").unwrap();
+    }),
+    ("unlink while open", |g| {
+        let fd = g.open("new", 1).unwrap();
+        g.unlink("new").unwrap();
+        g.write(fd, &[1; 5000]).unwrap();
+        g.close(fd).unwrap();
+    }),
+    ("append, truncate", |g| {
+        let fd = g.open("kept", 0).unwrap();
+        g.pwrite(fd, &[1; 5000], 5000).unwrap();
+        g.pwrite(fd, &[1; 100], 65_500).unwrap();
+        g.set_size(fd, 5000).unwrap();
+        g.close(fd).unwrap();
+    }),
+    ("link, symlink, unlink", |g| {
+        g.link("kept", "new").unwrap();
+        g.symlink("a target that is not short", "link").unwrap();
+        g.unlink("link").unwrap();
+        g.unlink("new").unwrap();
+    }),
+    ("grow and shrink a hole", |g| {
+        let fd = g.open("kept", 0).unwrap();
+        g.set_size(fd, 1 << 40).unwrap();
+        g.pwrite(fd, b"x", 1 << 39).unwrap();
+        g.set_size(fd, 5000).unwrap();
+        g.close(fd).unwrap();
+    }),
+];
+
+#[test]
+fn what_is_done_again_and_again_does_not_grow() {
+    for (what, cycle) in CYCLES {
+        let mut g = Guest::empty();
+        g.create("kept", &[1; 5000]).unwrap();
+        for _ in 0..100 {
+            cycle(&mut g);
+        }
+        let then = Held::now();
+        for _ in 0..10_000 {
+            cycle(&mut g);
+        }
+        let grown = Held::since(then);
+        assert_eq!((grown.blocks, grown.bytes), (0, 0), "{what}");
+        g.vfs.check_invariants();
+    }
 }

@@ -33,6 +33,13 @@ const _: () = assert!(CHUNK == FRAME);
 /// not touch another extent or the end of the file.
 pub const BLOCK: u64 = 4 * 1024;
 
+/// Appending takes so much memory ahead, and [`AHEAD_EACH`] for each extent before, of
+/// which it is a 32nd: what a file costs while it is written stays near what it holds.
+const AHEAD: usize = 3 * 1024;
+
+/// See [`AHEAD`].
+const AHEAD_EACH: usize = 2 * 1024;
+
 /// The largest size of a file, as on a 64-bit Linux.
 pub const SIZE_MAX: u64 = i64::MAX as u64;
 
@@ -274,13 +281,18 @@ impl FileData {
         {
             return Err(Errno::FBIG);
         }
+        // A power of two.
+        let mut step = CHUNK;
         while !from.is_empty() {
-            let (part, _) = from.split((CHUNK - offset % CHUNK) as u32);
+            let room = step - (offset & (step - 1));
+            let (part, _) = from.split(room as u32);
             match self.write_in_chunk(backing, space, memory, part, offset) {
                 Ok(len) => {
                     offset += u64::from(len);
                     from = from.split(len).1;
                 }
+                // The memory that is left may be in pieces smaller than a chunk.
+                Err(Errno::NOSPC) if step == CHUNK => step = BLOCK,
                 Err(errno) if from.len() == whole => return Err(errno),
                 Err(_) => return Ok(whole - from.len()),
             }
@@ -401,13 +413,15 @@ impl FileData {
         }
         let end = offset + u64::from(from.len());
         // Appending to the last extent needs no zeroing first.
+        let extents = self.extents.len();
         if offset == self.size
             && let Some(last) = self.extents.last_mut()
             && last.end() == offset
             && last.start / CHUNK == offset / CHUNK
             && let Content::Heap(bytes) = &mut last.content
+            // Another extent may find memory where this one cannot grow.
+            && reserve(bytes, from.len() as usize, extents).is_ok()
         {
-            reserve(bytes, from.len() as usize)?;
             memory.append(from, bytes);
             space.take(from.len().into());
             self.size = end;
@@ -415,7 +429,7 @@ impl FileData {
         }
         if offset >= self.size && offset.is_multiple_of(BLOCK) {
             let mut bytes = Vec::new();
-            reserve(&mut bytes, from.len() as usize)?;
+            reserve(&mut bytes, from.len() as usize, extents + 1)?;
             self.extents.try_reserve(1).map_err(|_| Errno::NOSPC)?;
             memory.append(from, &mut bytes);
             self.extents.push(Extent {
@@ -505,7 +519,7 @@ impl FileData {
         space.check(growth)?;
         let len = (new_end - new_start) as usize;
         let mut bytes = Vec::new();
-        reserve(&mut bytes, len)?;
+        bytes.try_reserve_exact(len).map_err(|_| Errno::NOSPC)?;
         self.extents.try_reserve(2).map_err(|_| Errno::NOSPC)?;
         let image = backing.data();
         for piece in Pieces::over(&self.extents[first..last], image, new_start, new_end) {
@@ -584,16 +598,19 @@ fn packed_part(extent: &Extent, from: u64, to: u64) -> Option<Extent> {
     Some(Extent { start, content })
 }
 
-/// Room for `additional` bytes more: doubling, so that appending byte by byte
-/// stays linear, but never past a chunk, and exactly for a first large write.
-fn reserve(bytes: &mut Vec<u8>, additional: usize) -> Result<()> {
+/// Room for `additional` bytes more in the last of `extents`, and ahead for what comes
+/// next: as much again, so that appending byte by byte stays linear, but no more than
+/// [`AHEAD`] says and never past a chunk. A first large write gets just its own.
+fn reserve(bytes: &mut Vec<u8>, additional: usize, extents: usize) -> Result<()> {
     let needed = bytes.len() + additional;
     if needed <= bytes.capacity() {
         return Ok(());
     }
-    let target = needed.max((bytes.len() * 2).min(CHUNK as usize));
+    let ahead = bytes.len().min(AHEAD) + (extents - 1) * AHEAD_EACH;
+    let target = needed.max((bytes.len() + ahead).min(CHUNK as usize));
     bytes
         .try_reserve_exact(target - bytes.len())
+        .or_else(|_| bytes.try_reserve_exact(additional))
         .map_err(|_| Errno::NOSPC)
 }
 

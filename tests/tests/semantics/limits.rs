@@ -1,7 +1,8 @@
 //! How much a program may write and create, and what happens when it is too much.
 
 use monaka_tests::native::{self, ALL, Guest, IOVS, OUT, ROOT, Stat, name};
-use monaka_tests::scarce::{Scarce, refused, starved};
+use monaka_tests::scarce::{Held, Scarce, in_pieces, refused, starved};
+use monaka_tests::shape::{Shape, allowed};
 use monaka_vfs_core::Errno;
 use monaka_vfs_core::errno::Result;
 use monaka_vfs_core::image::{Limits, NodeId};
@@ -393,6 +394,55 @@ fn a_write_that_runs_out_of_memory_is_cut() {
     }
     outcomes.dedup();
     assert_eq!(outcomes, [0, CHUNK, 2 * CHUNK, 3 * CHUNK, 200_000]);
+}
+
+/// Written contents take their length of memory and no more than a twentieth and 4 KiB
+/// beside it, which has room for what is a file's own. What goes gives all of it back.
+#[test]
+fn what_is_written_takes_its_length() {
+    for shape in [Shape::AtOnce, Shape::Pieces(100), Shape::Backwards(100)] {
+        let mut g = Guest::empty();
+        g.create("first", b"x").unwrap();
+        g.unlink("first").unwrap();
+        let then = Held::now();
+        let fd = shape.write(&mut g, "f", 40_000);
+        assert!(Held::since(then).bytes <= allowed(40_000) as isize);
+        g.set_size(fd, 0).unwrap();
+        g.set_size(fd, 1 << 40).unwrap();
+        assert!(Held::since(then).bytes <= allowed(0) as isize, "{shape:?}");
+        g.close(fd).unwrap();
+        g.unlink("f").unwrap();
+        assert_eq!(Held::since(then).bytes, 0, "{shape:?}");
+    }
+}
+
+/// Memory that is left in pieces is used down to those of 4 KiB.
+#[test]
+fn memory_in_pieces_is_used() {
+    for (at, piece) in [(0, 100_000), (0, 100), (5000, 100_000), (5000, 100)] {
+        let mut g = Guest::empty();
+        let fd = g.open("f", CREAT).unwrap();
+        g.set_size(fd, at).unwrap();
+        let contents: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
+        for part in contents.chunks(piece) {
+            // Storing them is the test's own.
+            let (iovs, len) = (IOVS, part.len() as u32);
+            g.put(native::BUFFER, part);
+            for (at, word) in (iovs..).step_by(4).zip([native::BUFFER, len]) {
+                g.put(at, &word.to_le_bytes());
+            }
+            let end = g.fstat(fd).unwrap().size;
+            let written = in_pieces(BLOCK as usize, || {
+                g.vfs.fd_pwrite(&mut g.home, fd, iovs, 1, end, OUT)
+            });
+            assert_eq!((written, g.u32_at(OUT)), (Ok(()), len));
+            g.vfs.check_invariants();
+        }
+        let written = g.pread(fd, 200_000, at).unwrap();
+        assert!(written == contents, "{piece} bytes each, from {at} on");
+        let none = in_pieces(100, || g.pwrite(fd, &[1; 200], 1 << 20));
+        assert_eq!(none, Err(Errno::NOSPC));
+    }
 }
 
 /// Whatever else needs memory that is not there is `NOSPC`, for descriptors and
