@@ -5,14 +5,13 @@
 //! too: how fast bytes are copied is for `make bench`. `tests/golden/cost.txt` holds
 //! the counts as they were accepted last; `make bless-perf` accepts those of now.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use monaka_tests::engine::{Exports, Program};
-use monaka_tests::native::{Guest, SIZE};
-use monaka_tests::toolbox::{self, Libc, Linked, Opt, symbol};
-use monaka_vfs_core::witx::{self, Param};
+use monaka_tests::homes;
+use monaka_tests::native::Guest;
+use monaka_tests::toolbox::{self, Libc};
 use tempfile::TempDir;
 use wasmtime::{Config, Engine};
 
@@ -37,33 +36,6 @@ const MANY: usize = 1000;
 /// How often each call is made.
 const TIMES: u64 = 500;
 
-/// A program that does nothing but pass calls on: its exports are its imports.
-fn caller() -> String {
-    let mut wat = String::from("(module\n");
-    for hook in witx::HOOKS {
-        let params = hook.params.iter().map(|param| match param {
-            Param::I32 => "i32",
-            Param::I64 => "i64",
-        });
-        let params: Vec<_> = params.collect();
-        writeln!(
-            wat,
-            "(import \"{}\" \"{name}\" (func ${name} (param {}) (result i32)))",
-            witx::MODULE,
-            params.join(" "),
-            name = hook.name,
-        )
-        .expect("write to a string");
-    }
-    for hook in witx::HOOKS {
-        let (name, symbol) = (hook.name, symbol(hook.name));
-        writeln!(wat, "(export \"{symbol}\" (func ${name}))").expect("write to a string");
-    }
-    let pages = SIZE.div_ceil(1 << 16);
-    writeln!(wat, "(memory (export \"memory\") {pages}))").expect("write to a string");
-    wat
-}
-
 /// The packed directory.
 fn fill(root: &Path) {
     fs::create_dir_all(root.join("one/two/three")).expect("create directories");
@@ -78,22 +50,7 @@ fn fill(root: &Path) {
 fn homes(libc: Libc, room: &Path, flags: &[&str]) -> [(&'static str, PathBuf); 3] {
     let root = room.join("root");
     fill(&root);
-    let linked = toolbox::Program::Calls.compile(libc, Opt::O2, Linked::Last);
-    let caller_wasm = room.join("caller.wasm");
-    let wasm = wat::parse_str(caller()).expect("a module");
-    fs::write(&caller_wasm, wasm).expect("write");
-    let pack = |name: &'static str, module: &Path, layout: &[&str]| {
-        let packed = room.join(format!("{name}.wasm"));
-        let mapping = ["--mapdir".into(), toolbox::mapped("/", &root)];
-        let flags = layout.iter().chain(flags).map(Into::into);
-        toolbox::pack(module, mapping.into_iter().chain(flags), &packed);
-        (name, packed)
-    };
-    [
-        pack("linked", &linked, &[]),
-        pack("single", &caller_wasm, &[]),
-        pack("multi", &caller_wasm, &["--memory", "multi"]),
-    ]
+    homes::pack(libc, &root, flags, room)
 }
 
 /// Instructions per call in each home.
