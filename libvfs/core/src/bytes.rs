@@ -5,18 +5,29 @@ use core::ops::Deref;
 
 use crate::errno::{Errno, Result};
 
+/// How many written bytes stand where they are held, and need no block of the heap: what
+/// fits without making [`Bytes`] larger than a slice and a tag on 64 bits.
+const INLINE: usize = 14;
+
 /// A name or a link target: borrowed for `'i`, or owned.
 #[derive(Debug)]
 pub enum Bytes<'i> {
     /// Stands in the image (or in the caller's path).
     Borrowed(&'i [u8]),
+    /// Lives here: so many of the bytes.
+    Inline(u8, [u8; INLINE]),
     /// Lives on the heap.
     Owned(Vec<u8>),
 }
 
 impl Bytes<'_> {
-    /// A copy on the heap. `NOSPC` when memory is out.
+    /// A copy. `NOSPC` when memory is out.
     pub fn copy(bytes: &[u8]) -> Result<Bytes<'static>> {
+        let mut inline = [0; INLINE];
+        if let Some(to) = inline.get_mut(..bytes.len()) {
+            to.copy_from_slice(bytes);
+            return Ok(Bytes::Inline(bytes.len() as u8, inline));
+        }
         let mut owned = Vec::new();
         owned
             .try_reserve_exact(bytes.len())
@@ -32,6 +43,7 @@ impl Deref for Bytes<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Bytes::Borrowed(bytes) => bytes,
+            Bytes::Inline(len, bytes) => &bytes[..usize::from(*len)],
             Bytes::Owned(bytes) => bytes,
         }
     }

@@ -16,13 +16,13 @@
 use alloc::vec::Vec;
 use core::hash::Hasher;
 
-use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
 use crate::bits::Bits;
 use crate::bytes::Bytes;
 use crate::errno::{Errno, Result};
 use crate::image::Dirents;
+use crate::index::Index;
 use crate::inode::Ino;
 use crate::name::Name;
 
@@ -52,7 +52,7 @@ pub struct Directory<'i> {
     /// How many positions of `entries` are gaps before the first that is none.
     front: usize,
     /// Positions in `entries`; empty while the directory is small.
-    index: HashTable<u32>,
+    index: Index,
     live: u32,
     next_cookie: u64,
 }
@@ -167,15 +167,10 @@ impl<'i> Entries<'i> {
     }
 }
 
-fn hash(name: &[u8]) -> u64 {
+fn hash(name: &[u8]) -> u32 {
     let mut hasher = FxHasher::default();
     hasher.write(name);
-    hasher.finish()
-}
-
-/// The hash of the dentry at `position`, for the index to move it.
-fn rehash<'e>(entries: &'e Entries<'_>) -> impl Fn(&u32) -> u64 + 'e {
-    |&position| hash(entries.name(position as usize))
+    hasher.finish() as u32
 }
 
 impl<'i> Directory<'i> {
@@ -186,7 +181,7 @@ impl<'i> Directory<'i> {
             subdirs: 0,
             entries: Entries::Own(Vec::new()),
             front: 0,
-            index: HashTable::new(),
+            index: Index::default(),
             live: 0,
             next_cookie: FIRST_COOKIE,
         }
@@ -203,10 +198,7 @@ impl<'i> Directory<'i> {
             ..Directory::new(parent)
         };
         if len > LINEAR {
-            directory
-                .index
-                .try_reserve(len, rehash(&directory.entries))
-                .map_err(|_| Errno::NOSPC)?;
+            directory.index.reserve(len)?;
             directory.rebuild_index();
         }
         Ok(directory)
@@ -236,9 +228,7 @@ impl<'i> Directory<'i> {
             } else {
                 additional
             };
-            self.index
-                .try_reserve(missing, rehash(&self.entries))
-                .map_err(|_| Errno::NOSPC)?;
+            self.index.reserve(missing)?;
         }
         Ok(())
     }
@@ -284,12 +274,7 @@ impl<'i> Directory<'i> {
     pub fn remove(&mut self, name: Name<'_>) -> Option<Ino> {
         let position = self.find(name.bytes())?;
         if !self.index.is_empty() {
-            let entry = self
-                .index
-                .find_entry(hash(name.bytes()), |&p| p as usize == position);
-            if let Ok(entry) = entry {
-                entry.remove();
-            }
+            self.index.remove(hash(name.bytes()), position as u32);
         }
         let ino = self.entries.ino(position);
         self.entries.remove(position);
@@ -324,14 +309,13 @@ impl<'i> Directory<'i> {
             return self.entries.find(self.front, name);
         }
         self.index
-            .find(hash(name), |&p| self.entries.name(p as usize) == name)
-            .map(|&p| p as usize)
+            .find(hash(name), |p| self.entries.name(p as usize) == name)
+            .map(|p| p as usize)
     }
 
     fn index_position(&mut self, position: usize) {
         let hash = hash(self.entries.name(position));
-        self.index
-            .insert_unique(hash, position as u32, rehash(&self.entries));
+        self.index.insert(hash, position as u32);
     }
 
     /// Enters all live dentries anew; the capacity is already there.
@@ -360,7 +344,7 @@ impl<'i> Directory<'i> {
         if self.live as usize > LINEAR {
             self.rebuild_index();
         } else {
-            self.index = HashTable::new();
+            self.index = Index::default();
         }
     }
 

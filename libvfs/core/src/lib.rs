@@ -6,7 +6,7 @@
 //! natively under tests.
 //!
 //! Who uses whom, never the other way round:
-//! `vfs → {abi, fd, rights, host} → memfs → resolve → {dir, data, frames, inode} →
+//! `vfs → {abi, fd, rights, host} → memfs → resolve → {dir, index, data, frames, inode} →
 //! {name, bytes, time, device, memory, errno}`. Only [`resolve`] splits paths, only
 //! [`errno`] knows numbers, only [`abi`] knows layouts.
 #![no_std]
@@ -33,6 +33,7 @@ pub mod frames;
 pub mod frames;
 pub mod host;
 pub mod image;
+mod index;
 pub mod inode;
 pub mod link;
 pub mod memfs;
