@@ -162,7 +162,7 @@ mod tests {
             }
             assert_eq!(index.len(), model.len());
             assert_eq!(index.is_empty(), model.is_empty());
-            if state % 64 == 0 {
+            if state.is_multiple_of(64) {
                 for position in 0..200 {
                     let found = index.find(hash(position), |there| there == position);
                     let expected = model.contains_key(&position).then_some(position);
