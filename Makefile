@@ -53,9 +53,8 @@ miri: ## the file system's tests under Miri (a nightly compiler, minutes)
 
 bench: build ## measure what calls and packing cost; SUITES="NAME…" for some only
 	@tools/setup --tests
-	@tools/fetch large
+	@tools/fetch large node
 	$(CARGO) bench --locked -p monaka -p monaka-tests --features monaka-tests/engine --bench monaka -- $(SUITES)
-	$(CARGO) bench --locked -p monaka-tests --bench packed --bench compression --bench growth --bench scale --bench start
 
 bless-perf: build ## accept what calls cost by now, in instructions
 	@tools/setup --tests

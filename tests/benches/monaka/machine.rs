@@ -37,8 +37,8 @@ impl Machine {
             kernel: said(Command::new("uname").arg("-sr")),
             load: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
             wasmtime: locked("wasmtime"),
-            node: match Runtime::Node.is_here() {
-                true => Runtime::Node.version(),
+            node: match Runtime::NewerNode.is_here() {
+                true => Runtime::NewerNode.version(),
                 false => "none".to_owned(),
             },
             rustc: said(version.arg("--version")),

@@ -18,8 +18,6 @@
 //!
 //! `ROUNDS` in the environment says how often everything is measured.
 
-#![allow(dead_code, reason = "for the suites that follow")]
-
 mod home;
 mod machine;
 mod markdown;

@@ -96,6 +96,12 @@ pub(crate) enum Limit {
     AtMost(f64),
 }
 
+impl Series {
+    pub(crate) fn has_points(&self) -> bool {
+        !self.points.is_empty()
+    }
+}
+
 impl Verdict {
     pub(crate) fn at_least(what: impl Into<String>, value: Option<f64>, limit: f64) -> Verdict {
         Verdict {

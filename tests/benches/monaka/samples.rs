@@ -17,6 +17,11 @@ impl Samples {
         self.0.push(round);
     }
 
+    /// Adds the rounds of others.
+    pub(crate) fn append(&mut self, mut others: Samples) {
+        self.0.append(&mut others.0);
+    }
+
     /// The median of what was measured under `name`; none if nothing was.
     pub(crate) fn median(&self, name: &str) -> Option<f64> {
         self.median_of(|round| round.get(name).copied())

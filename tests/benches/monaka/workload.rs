@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use monaka_tests::runtime::Runtime;
 use monaka_tests::toolbox::{Linked, Opt, Program, finish, mapped, monaka, root, wasi_vfs};
@@ -73,7 +74,7 @@ impl Workload {
             let packed = room.path().join("packed.wasm");
             let prepared = match home {
                 Home::Tmpfs | Home::Pool => compiled(&module),
-                Home::Node if Runtime::Node.is_here() => Prepared::Node(module),
+                Home::Node if Runtime::NewerNode.is_here() => Prepared::Node(module),
                 Home::Node => return None,
                 Home::WasiVfs if !Runtime::Wasmtime.is_here() => return None,
                 Home::WasiVfs => {
@@ -104,6 +105,7 @@ impl Workload {
         let mut round = BTreeMap::new();
         for (home, prepared) in &self.homes {
             let args = args(*home);
+            let start = Instant::now();
             let printed = match prepared {
                 Prepared::Node(module) => {
                     let mut node = peers::node(module, &self.files, &args);
@@ -115,6 +117,8 @@ impl Workload {
                         .unwrap_or_else(|error| panic!("{}: {error:?}", home.name()))
                 }
             };
+            let took = start.elapsed().as_secs_f64();
+            eprintln!("    {}: {took:.1} s", home.name());
             for (name, value) in numbers(&printed) {
                 round.insert(format!("{}.{name}", home.name()), value);
             }
@@ -197,6 +201,13 @@ fn in_memory() -> TempDir {
     TempDir::new_in(shm)
         .or_else(|_| TempDir::new())
         .expect("create a directory")
+}
+
+/// Compiles a module for wasmtime's command.
+pub(crate) fn compile(module: &Path, out: &Path) {
+    let mut compile = Runtime::Wasmtime.executable();
+    compile.arg("compile").arg(module).arg("-o").arg(out);
+    finish(&mut compile, "").expect_success();
 }
 
 /// A directory on disk, for what is large and not measured by its calls.

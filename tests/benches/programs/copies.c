@@ -1,155 +1,182 @@
-/* Measures file calls from inside, on / whatever that is: packed or the host's.
- * /big is 100 MB, /one/two/three/file is three directories down.
+/* Measures reading and writing in pieces of a byte to a MiB, one after the other and
+ * at random, beside memcpy of the same bytes at the same offsets in the same passes:
+ * what the machine can do. /big is the file to read.
  *
- *   calls REPEAT      prints `NAME NANOSECONDS`, per call or per MiB; 0 does nothing
- *
- * The reference is memory.copy between two places of this module's memory, over
- * as much memory as the file has, in the same passes: what the machine can do.
+ *   copies CALLS MIB all|reads     so many calls in a pass, on so much of the file
  */
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+#include "bench.h"
 
-#define MIB (1 << 20)
-#define PASSES 24
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1e9 + t.tv_nsec;
-}
-
-static void fail(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-/* The compiler must neither drop a copy nor know what is in the buffers. */
-static void used(void *memory) {
-    __asm__ volatile("" : : "r"(memory) : "memory");
-}
-
-/* Whatever else the machine does only adds. */
-static double least(const double *values, int n) {
-    double value = values[0];
-    for (int i = 1; i < n; i++)
-        if (values[i] < value)
-            value = values[i];
-    return value;
-}
+#define PASSES 8
 
 static char *buffer, *mirror;
+/* Where the calls of a pass that jumps go. */
+static unsigned *places;
+static long region, most;
 
-/* One pass over the file in pieces of 1 MiB beside one of memory.copy. */
-static void read_all(void) {
-    struct stat st;
-    double copies[PASSES], reads[PASSES];
-    int fd = open("/big", O_RDONLY);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        fail("/big");
-    long pieces = st.st_size / MIB;
-    for (int pass = -1; pass < PASSES; pass++) {
-        double start = now();
-        for (long i = 0; i < pieces; i++) {
-            __builtin_memcpy(buffer, mirror + i * MIB, MIB);
-            used(buffer);
-        }
-        double middle = now();
-        lseek(fd, 0, SEEK_SET);
-        for (long i = 0; i < pieces; i++)
-            if (read(fd, buffer, MIB) != MIB)
-                fail("read");
-        double end = now();
-        if (pass < 0)
-            continue; /* touches every page once */
-        copies[pass] = (middle - start) / pieces;
-        reads[pass] = (end - middle) / pieces;
-    }
-    close(fd);
-    printf("copy_out %.1f\nread %.1f\n", least(copies, PASSES), least(reads, PASSES));
+/* How many calls of this size a pass has. */
+static long calls_of(long size) {
+    long calls = region / size;
+    return calls < most ? calls : most;
 }
 
-/* A new file of 64 MiB, then the same bytes again into the existing one. */
-static void write_all(void) {
-    double copies[PASSES], news[PASSES], overs[PASSES];
-    const int pieces = 64;
+static void jump_about(long size, long calls) {
+    for (long i = 0; i < calls; i++)
+        places[i] = number_below((unsigned)(region / size)) * size;
+}
+
+/* A call that did less than it was asked to is made again for the rest. */
+#define ALL(call, fd, size, at)                                                        \
+    for (long done = 0; done < (size);) {                                              \
+        ssize_t more = call((fd), buffer + done, (size) - done, (at) + done);          \
+        if (more <= 0)                                                                 \
+            fail(#call);                                                               \
+        done += more;                                                                  \
+    }
+
+#define read_next(fd, to, size, at) read(fd, to, size)
+#define write_next(fd, from, size, at) write(fd, from, size)
+
+/* The first pass touches every page and does not count. */
+static void reads(int fd, long size) {
+    double copies = NEVER, calls = NEVER;
+    long n = calls_of(size);
     for (int pass = -1; pass < PASSES; pass++) {
         double start = now();
-        for (int i = 0; i < pieces; i++) {
-            __builtin_memcpy(mirror + (long)i * MIB, buffer, MIB);
+        for (long i = 0; i < n; i++) {
+            __builtin_memcpy(buffer, mirror + i * size, size);
+            used(buffer);
+        }
+        double copied = now();
+        lseek(fd, 0, SEEK_SET);
+        for (long i = 0; i < n; i++)
+            ALL(read_next, fd, size, 0)
+        if (pass >= 0) {
+            least(&calls, now() - copied);
+            least(&copies, copied - start);
+        }
+    }
+    report_at("copy_out", size, copies, n);
+    report_at("read", size, calls, n);
+}
+
+static ssize_t seek_and_read(int fd, void *to, size_t size, off_t at) {
+    return lseek(fd, at, SEEK_SET) < 0 ? -1 : read(fd, to, size);
+}
+
+/* Reports under these names. */
+static void random_reads(int fd, long size, const char *copy_name, const char *name) {
+    double copies = NEVER, calls = NEVER;
+    long n = calls_of(size);
+    int has_pread = pread(fd, buffer, 1, 0) == 1 || errno != ENOTSUP;
+    for (int pass = -1; pass < PASSES; pass++) {
+        jump_about(size, n);
+        double start = now();
+        for (long i = 0; i < n; i++) {
+            __builtin_memcpy(buffer, mirror + places[i], size);
+            used(buffer);
+        }
+        double copied = now();
+        if (has_pread)
+            for (long i = 0; i < n; i++)
+                ALL(pread, fd, size, places[i])
+        else
+            for (long i = 0; i < n; i++)
+                ALL(seek_and_read, fd, size, places[i])
+        if (pass >= 0) {
+            least(&calls, now() - copied);
+            least(&copies, copied - start);
+        }
+    }
+    report_at(copy_name, size, copies, n);
+    report_at(name, size, calls, n);
+}
+
+/* A new file, then the same again over its bytes. */
+static void writes(long size) {
+    double copies = NEVER, calls = NEVER, overs = NEVER;
+    long n = calls_of(size);
+    for (int pass = -1; pass < PASSES; pass++) {
+        double start = now();
+        for (long i = 0; i < n; i++) {
+            __builtin_memcpy(mirror + i * size, buffer, size);
             used(mirror);
         }
         double copied = now();
-        int fd = open("/new", O_RDWR | O_CREAT | O_EXCL, 0666);
-        for (int i = 0; i < pieces; i++)
-            if (write(fd, buffer, MIB) != MIB)
-                fail("write");
+        int fd = open_or_fail("/new", O_RDWR | O_CREAT | O_EXCL);
+        for (long i = 0; i < n; i++)
+            ALL(write_next, fd, size, 0)
         double written = now();
         lseek(fd, 0, SEEK_SET);
-        for (int i = 0; i < pieces; i++)
-            if (write(fd, buffer, MIB) != MIB)
-                fail("write");
+        for (long i = 0; i < n; i++)
+            ALL(write_next, fd, size, 0)
         double over = now();
         close(fd);
         unlink("/new");
-        if (pass < 0)
-            continue;
-        copies[pass] = (copied - start) / pieces;
-        news[pass] = (written - copied) / pieces;
-        overs[pass] = (over - written) / pieces;
+        if (pass >= 0) {
+            least(&copies, copied - start);
+            least(&calls, written - copied);
+            least(&overs, over - written);
+        }
     }
-    printf("copy_in %.1f\nwrite %.1f\noverwrite %.1f\n", least(copies, PASSES),
-           least(news, PASSES), least(overs, PASSES));
+    report_at("copy_in", size, copies, n);
+    report_at("write", size, calls, n);
+    report_at("overwrite", size, overs, n);
 }
 
-static void small_calls(long repeat) {
-    double preads[PASSES], opens[PASSES], stats[PASSES];
-    struct stat st;
-    int fd = open("/big", O_RDONLY);
+static void random_writes(int fd, long size) {
+    double copies = NEVER, calls = NEVER;
+    long n = calls_of(size);
     for (int pass = -1; pass < PASSES; pass++) {
+        jump_about(size, n);
         double start = now();
-        for (long i = 0; i < repeat; i++)
-            if (pread(fd, buffer, 1, i * 4099 % MIB) != 1)
-                fail("pread");
-        double pread_done = now();
-        for (long i = 0; i < repeat; i++) {
-            int file = open("/one/two/three/file", O_RDONLY);
-            if (file < 0)
-                fail("open");
-            close(file);
+        for (long i = 0; i < n; i++) {
+            __builtin_memcpy(mirror + places[i], buffer, size);
+            used(mirror);
         }
-        double open_done = now();
-        for (long i = 0; i < repeat; i++)
-            if (stat("/one/two/three/file", &st) != 0)
-                fail("stat");
-        double stat_done = now();
-        if (pass < 0)
-            continue;
-        preads[pass] = (pread_done - start) / repeat;
-        opens[pass] = (open_done - pread_done) / repeat;
-        stats[pass] = (stat_done - open_done) / repeat;
+        double copied = now();
+        for (long i = 0; i < n; i++)
+            ALL(pwrite, fd, size, places[i])
+        if (pass >= 0) {
+            least(&calls, now() - copied);
+            least(&copies, copied - start);
+        }
     }
-    close(fd);
-    printf("pread %.1f\nopen %.1f\nstat %.1f\n", least(preads, PASSES), least(opens, PASSES),
-           least(stats, PASSES));
+    report_at("random_copy_in", size, copies, n);
+    report_at("random_write", size, calls, n);
 }
 
 int main(int argc, char **argv) {
-    long repeat = argc > 1 ? atol(argv[1]) : 1000;
-    if (repeat == 0)
-        return 0;
+    static const long sizes[] = {1, 64, 512, 4 << 10, 64 << 10, MIB};
+    const int kinds = sizeof sizes / sizeof *sizes;
+    if (argc < 4)
+        return 2;
+    most = atol(argv[1]);
+    region = atol(argv[2]) * MIB;
     buffer = malloc(MIB);
-    mirror = malloc(100 * MIB);
-    if (!buffer || !mirror)
+    mirror = malloc(region);
+    places = malloc(most * sizeof *places);
+    if (!buffer || !mirror || !places)
         fail("malloc");
     memset(buffer, 1, MIB);
-    memset(mirror, 2, 100 * MIB);
-    read_all();
-    write_all();
-    small_calls(repeat);
+    memset(mirror, 2, region);
+    int fd = open_or_fail("/big", O_RDONLY);
+    for (int kind = 0; kind < kinds; kind++) {
+        reads(fd, sizes[kind]);
+        random_reads(fd, sizes[kind], "random_copy_out", "random_read");
+    }
+    close(fd);
+    if (reads_only(argc, argv))
+        return 0;
+    for (int kind = 0; kind < kinds; kind++)
+        writes(sizes[kind]);
+    fd = open_or_fail("/new", O_RDWR | O_CREAT | O_EXCL);
+    for (long at = 0; at < region; at += MIB)
+        ALL(write_next, fd, MIB, 0)
+    for (int kind = 0; kind < kinds; kind++) {
+        random_writes(fd, sizes[kind]);
+        random_reads(fd, sizes[kind], "random_copy_back", "random_read_back");
+    }
+    close(fd);
+    unlink("/new");
     return 0;
 }

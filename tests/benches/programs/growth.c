@@ -1,201 +1,135 @@
-/* What calls cost as things grow: directories, paths, files, open descriptors.
- * Prints `NAME SIZE NANOSECONDS`, per call (per entry, per component): the least of
- * some passes, for all else is what others did on the machine.
+/* What calls cost as paths get deeper, files more and larger, and open ones more.
  *
- *   growth          all of it, in /growth
- *
- * Whatever is cheap is done often enough for the clock, which is not.
+ *   growth CALLS MOST OPEN     at least so many calls in a pass, on up to so many files
+ *                              or pieces of one, with up to so many open at once
  */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+#include "bench.h"
 
-#define PASSES 7
-/* A measurement takes at least so many calls. */
-#define ENOUGH 20000
+#define PASSES 5
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1e9 + t.tv_nsec;
-}
+static long enough, most;
 
-static void fail(const char *what) {
-    perror(what);
-    exit(1);
-}
+static long repeats_of(long n) { return n < enough ? enough / n : 1; }
 
-static void report(const char *name, long size, const double *values) {
-    double least = values[0];
-    for (int pass = 1; pass < PASSES; pass++)
-        if (values[pass] < least)
-            least = values[pass];
-    printf("%s %ld %.2f\n", name, size, least);
-    fflush(stdout);
-}
-
-static unsigned long state = 0x9e3779b9;
-
-static unsigned long number_below(unsigned long n) {
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return state % n;
-}
-
-static int open_or_fail(const char *path, int flags) {
-    int fd = open(path, flags, 0666);
-    if (fd < 0)
+static void depth(long n) {
+    static char path[4096];
+    double best = NEVER;
+    struct stat st;
+    strcpy(path, "/depth");
+    for (long i = 0; i < n; i++) {
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            fail(path);
+        strcat(path, "/d");
+    }
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
         fail(path);
-    return fd;
+    for (int pass = 0; pass < PASSES; pass++) {
+        double start = now();
+        for (long i = 0; i < enough; i++)
+            if (stat(path, &st) != 0)
+                fail(path);
+        least(&best, now() - start);
+    }
+    report_at("depth", n, best, enough);
+    do
+        rmdir(path);
+    while ((*strrchr(path, '/') = 0, *path));
 }
-
-static char path[4096];
 
 /* printf would cost more than what is measured. */
-static const char *entry(long i) {
-    static char name[] = "/growth/dir/entry-00000";
-    for (char *digit = name + sizeof name - 2; *digit != '-'; digit--, i >>= 4)
-        *digit = "0123456789abcdef"[i & 15];
+static const char *file(long i) {
+    static char name[] = "/files/d-000/f-000";
+    static char *const ends[] = {name + 11, name + 17};
+    for (int part = 0; part < 2; part++) {
+        long number = part == 0 ? i / 100 : i % 100;
+        for (char *digit = ends[part]; *digit != '-'; digit--, number >>= 4)
+            *digit = "0123456789abcdef"[number & 15];
+    }
     return name;
 }
 
-/* The first entry of a directory that is neither `.` nor `..`. */
-static int first(char *name, size_t size) {
-    DIR *dir = opendir("/growth/dir");
-    struct dirent *found;
-    if (!dir)
-        fail("opendir");
-    while ((found = readdir(dir)) && found->d_name[0] == '.')
-        ;
-    if (found)
-        snprintf(name, size, "/growth/dir/%s", found->d_name);
-    closedir(dir);
-    return found != NULL;
+/* The directory of a file. */
+static const char *directory(long i) {
+    static char name[16];
+    memcpy(name, file(i), 12);
+    return name;
 }
 
-static void directories(long n) {
-    double create[PASSES], look[PASSES], miss[PASSES], opened[PASSES], list[PASSES];
-    double drain[PASSES];
-    long repeat = n < ENOUGH ? ENOUGH / n : 1;
+/* Files of a byte, a hundred to a directory. */
+static void files(long n) {
+    double create = NEVER, stats = NEVER, opens = NEVER, removal = NEVER;
     struct stat st;
+    char byte = 1;
     for (int pass = 0; pass < PASSES; pass++) {
-        create[pass] = drain[pass] = 0;
-        /* Small directories are made several times. */
-        for (long r = 0; r < repeat; r++) {
-            double start = now();
-            if (mkdir("/growth/dir", 0777) != 0)
+        if (mkdir("/files", 0777) != 0)
+            fail("/files");
+        for (long i = 0; i < n; i += 100)
+            if (mkdir(directory(i), 0777) != 0)
                 fail("mkdir");
-            for (long i = 0; i < n; i++)
-                close(open_or_fail(entry(i), O_CREAT | O_EXCL | O_WRONLY));
-            create[pass] += now() - start;
-            if (r + 1 == repeat) {
-                start = now();
-                for (long i = 0; i < ENOUGH; i++)
-                    if (stat(entry(number_below(n)), &st) != 0)
-                        fail("stat");
-                look[pass] = (now() - start) / ENOUGH;
-                start = now();
-                for (long i = 0; i < ENOUGH; i++)
-                    if (stat(entry(n + number_below(n)), &st) == 0)
-                        fail("there is no such entry");
-                miss[pass] = (now() - start) / ENOUGH;
-                start = now();
-                for (long i = 0; i < ENOUGH; i++)
-                    close(open_or_fail("/growth/dir", O_RDONLY | O_DIRECTORY));
-                opened[pass] = (now() - start) / ENOUGH;
-                long seen = 0;
-                start = now();
-                for (long again = 0; again < repeat; again++) {
-                    DIR *dir = opendir("/growth/dir");
-                    if (!dir)
-                        fail("opendir");
-                    while (readdir(dir))
-                        seen++;
-                    closedir(dir);
-                }
-                list[pass] = (now() - start) / seen;
-                if (seen != (n + 2) * repeat)
-                    fail("a listing is not complete");
-            }
-            char name[64];
-            long removed = 0;
-            start = now();
-            while (first(name, sizeof name)) {
-                if (unlink(name) != 0)
-                    fail(name);
-                removed++;
-            }
-            drain[pass] += now() - start;
-            if (removed != n || rmdir("/growth/dir") != 0)
-                fail("not all was removed");
-        }
-        create[pass] /= n * repeat;
-        drain[pass] /= n * repeat;
-    }
-    report("create", n, create);
-    report("lookup", n, look);
-    report("miss", n, miss);
-    report("opendir", n, opened);
-    report("list", n, list);
-    /* With fewer, each listing is shorter as well. */
-    if (n >= 1000)
-        report("drain", n, drain);
-}
-
-static void depth(long n) {
-    double times[PASSES];
-    struct stat st;
-    strcpy(path, "/growth");
-    for (long i = 0; i < n; i++) {
-        strcat(path, "/d");
-        if (mkdir(path, 0777) != 0 && errno != EEXIST)
-            fail(path);
-    }
-    for (int pass = 0; pass < PASSES; pass++) {
         double start = now();
-        for (long i = 0; i < ENOUGH; i++)
-            if (stat(path, &st) != 0)
-                fail(path);
-        times[pass] = (now() - start) / ENOUGH / n;
+        for (long i = 0; i < n; i++) {
+            int fd = open_or_fail(file(i), O_CREAT | O_EXCL | O_WRONLY);
+            if (write(fd, &byte, 1) != 1)
+                fail("write");
+            close(fd);
+        }
+        double next = now();
+        least(&create, next - start);
+        for (long i = 0; i < enough; i++)
+            if (stat(file(number_below(n)), &st) != 0)
+                fail("stat");
+        start = now();
+        least(&stats, start - next);
+        for (long i = 0; i < enough; i++) {
+            int fd = open_or_fail(file(number_below(n)), O_RDONLY);
+            if (read(fd, &byte, 1) != 1)
+                fail("read");
+            close(fd);
+        }
+        next = now();
+        least(&opens, next - start);
+        for (long i = 0; i < n; i++)
+            if (unlink(file(i)) != 0)
+                fail("unlink");
+        least(&removal, now() - next);
+        for (long i = 0; i < n; i += 100)
+            rmdir(directory(i));
+        rmdir("/files");
     }
-    report("depth", n, times);
+    report_at("file_create", n, create, n);
+    report_at("file_stat", n, stats, enough);
+    report_at("file_read", n, opens, enough);
+    report_at("file_unlink", n, removal, n);
 }
 
 static void appends(const char *name, long n, size_t len) {
     static char bytes[100];
-    double times[PASSES];
-    long repeat = n < ENOUGH ? ENOUGH / n : 1;
+    double best = NEVER;
+    long repeat = repeats_of(n);
     for (int pass = 0; pass < PASSES; pass++) {
-        times[pass] = 0;
-        for (long r = 0; r < repeat; r++) {
-            int fd = open_or_fail("/growth/file", O_CREAT | O_EXCL | O_WRONLY | O_APPEND);
+        double took = 0;
+        for (long again = 0; again < repeat; again++) {
+            int fd = open_or_fail("/file", O_CREAT | O_EXCL | O_WRONLY | O_APPEND);
             double start = now();
             for (long i = 0; i < n; i++)
                 if (write(fd, bytes, len) != (ssize_t)len)
                     fail("write");
-            times[pass] += now() - start;
+            took += now() - start;
             close(fd);
-            unlink("/growth/file");
+            unlink("/file");
         }
-        times[pass] /= n * repeat;
+        least(&best, took);
     }
-    report(name, n, times);
+    report_at(name, n, best, n * repeat);
 }
 
 /* Reads at random offsets of a file of which each mebibyte begins with 64 KiB. */
 static void sizes(long kib) {
     static char block[65536], bytes[100];
-    double times[PASSES];
+    double best = NEVER;
     off_t size = (off_t)kib << 10;
-    int fd = open_or_fail("/growth/file", O_CREAT | O_EXCL | O_RDWR);
-    for (off_t at = 0; at < size; at += 1 << 20) {
+    int fd = open_or_fail("/file", O_CREAT | O_EXCL | O_RDWR);
+    for (off_t at = 0; at < size; at += MIB) {
         size_t len = size - at < (off_t)sizeof block ? (size_t)(size - at) : sizeof block;
         if (pwrite(fd, block, len, at) != (ssize_t)len)
             fail("pwrite");
@@ -204,84 +138,87 @@ static void sizes(long kib) {
         fail("ftruncate");
     for (int pass = 0; pass < PASSES; pass++) {
         double start = now();
-        for (long i = 0; i < ENOUGH; i++) {
+        for (long i = 0; i < enough; i++) {
             off_t at = ((off_t)number_below(kib) << 10) + number_below(900);
             if (pread(fd, bytes, sizeof bytes, at) != sizeof bytes)
                 fail("pread");
         }
-        times[pass] = (now() - start) / ENOUGH;
+        least(&best, now() - start);
     }
     close(fd);
-    unlink("/growth/file");
-    report("pread", kib, times);
+    unlink("/file");
+    report_at("pread", kib, best, enough);
 }
 
 /* Single bytes at random places of a file of holes. */
 static void scattered(long n) {
-    double times[PASSES];
-    long repeat = n < ENOUGH ? ENOUGH / n : 1;
+    double best = NEVER;
+    long repeat = repeats_of(n);
     for (int pass = 0; pass < PASSES; pass++) {
-        times[pass] = 0;
-        for (long r = 0; r < repeat; r++) {
-            int fd = open_or_fail("/growth/file", O_CREAT | O_EXCL | O_RDWR);
+        double took = 0;
+        for (long again = 0; again < repeat; again++) {
+            int fd = open_or_fail("/file", O_CREAT | O_EXCL | O_RDWR);
             double start = now();
             for (long i = 0; i < n; i++)
                 if (pwrite(fd, "x", 1, (off_t)number_below(1 << 20) << 12) != 1)
                     fail("pwrite");
-            times[pass] += now() - start;
+            took += now() - start;
             close(fd);
-            unlink("/growth/file");
+            unlink("/file");
         }
-        times[pass] /= n * repeat;
+        least(&best, took);
     }
-    report("scatter", n, times);
+    report_at("scatter", n, best, n * repeat);
 }
 
 /* Opening a file while n are open: behind all others, and where the lowest number
  * is free but the one behind it is not. */
 static void descriptors(long n) {
-    double top[PASSES], gap[PASSES];
-    int *open_files = malloc(n * sizeof *open_files);
-    if (!open_files)
+    double top = NEVER, gap = NEVER;
+    int *opened = malloc(n * sizeof *opened);
+    if (!opened)
         fail("malloc");
     for (long i = 0; i < n; i++)
-        open_files[i] = open_or_fail("/growth/open", O_CREAT | O_RDONLY);
+        opened[i] = open_or_fail("/file", O_CREAT | O_RDONLY);
     for (int pass = 0; pass < PASSES; pass++) {
         double start = now();
-        for (long i = 0; i < ENOUGH; i++)
-            close(open_or_fail("/growth/open", O_RDONLY));
+        for (long i = 0; i < enough; i++)
+            close(open_or_fail("/file", O_RDONLY));
         double middle = now();
-        for (long i = 0; i < ENOUGH; i++) {
-            close(open_files[0]);
-            open_files[0] = open_or_fail("/growth/open", O_RDONLY);
-            close(open_or_fail("/growth/open", O_RDONLY));
+        for (long i = 0; i < enough; i++) {
+            close(opened[0]);
+            opened[0] = open_or_fail("/file", O_RDONLY);
+            close(open_or_fail("/file", O_RDONLY));
         }
-        top[pass] = (middle - start) / ENOUGH;
-        gap[pass] = (now() - middle) / ENOUGH / 2;
+        least(&top, middle - start);
+        least(&gap, now() - middle);
     }
     for (long i = 0; i < n; i++)
-        close(open_files[i]);
-    free(open_files);
-    report("open", n, top);
-    report("reopen", n, gap);
+        close(opened[i]);
+    free(opened);
+    unlink("/file");
+    report_at("open", n, top, enough);
+    report_at("reopen", n, gap, 2 * enough);
 }
 
-int main(void) {
-    if (mkdir("/growth", 0777) != 0)
-        fail("mkdir");
-    for (long n = 10; n <= 100000; n *= 10)
-        directories(n);
+int main(int argc, char **argv) {
+    if (argc < 4)
+        return 2;
+    enough = atol(argv[1]);
+    most = atol(argv[2]);
     for (long n = 1; n <= 64; n *= 2)
         depth(n);
-    for (long n = 100; n <= 1000000; n *= 10)
+    for (long n = 100; n <= most; n *= 10)
+        files(n);
+    for (long n = 100; n <= 10 * most; n *= 10)
         appends("append1", n, 1);
-    for (long n = 100; n <= 1000000; n *= 10)
+    for (long n = 100; n <= 10 * most; n *= 10)
         appends("append100", n, 100);
     for (long kib = 1; kib <= 1 << 20; kib <<= 5)
         sizes(kib);
-    for (long n = 10; n <= 10000; n *= 10)
+    for (long n = 10; n <= most / 10; n *= 10)
         scattered(n);
-    for (long n = 1; n <= 100000; n *= 10)
+    for (long n = 1; n <= atol(argv[3]); n *= 10)
         descriptors(n);
     return 0;
 }

@@ -1,6 +1,12 @@
 //! The suites, in the order in which they run and stand in docs/BENCHMARKS.md.
 
 mod calls;
+mod compression;
+mod copies;
+mod growth;
+mod packing;
+mod scale;
+mod start;
 
 use crate::Setup;
 use crate::report::Chapter;
@@ -12,8 +18,40 @@ pub(crate) struct Suite {
     pub(crate) run: fn(&Setup) -> Chapter,
 }
 
-pub(crate) const ALL: &[Suite] = &[Suite {
-    name: "calls",
-    about: "small calls: 1 byte, open, stat, create, rename, unlink",
-    run: calls::run,
-}];
+pub(crate) const ALL: &[Suite] = &[
+    Suite {
+        name: "calls",
+        about: "small calls: 1 byte, open, stat, create, rename, unlink",
+        run: calls::run,
+    },
+    Suite {
+        name: "copies",
+        about: "reading and writing 1 byte to 1 MiB a call, beside memcpy",
+        run: copies::run,
+    },
+    Suite {
+        name: "growth",
+        about: "what calls cost against the number of entries, files, open files, and sizes",
+        run: growth::run,
+    },
+    Suite {
+        name: "packing",
+        about: "what packing takes, and adds to a program",
+        run: packing::run,
+    },
+    Suite {
+        name: "scale",
+        about: "100,000 files beside 10",
+        run: scale::run,
+    },
+    Suite {
+        name: "compression",
+        about: "what compressing saves and costs",
+        run: compression::run,
+    },
+    Suite {
+        name: "start",
+        about: "how soon programs begin that were initialised when they were packed",
+        run: start::run,
+    },
+];
