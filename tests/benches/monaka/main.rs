@@ -26,6 +26,7 @@ mod plot;
 mod report;
 mod samples;
 mod suites;
+mod usage;
 mod workload;
 
 use std::process::ExitCode;
@@ -54,6 +55,9 @@ impl Setup {
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().skip(1).collect();
+    if usage::is_asked(&args) {
+        return ExitCode::SUCCESS;
+    }
     // `cargo test --all-targets` comes here, too, and measures nothing.
     if args.iter().all(|arg| arg != "--bench") {
         return ExitCode::SUCCESS;

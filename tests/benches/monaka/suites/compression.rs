@@ -11,12 +11,12 @@ use std::process::Command;
 
 use monaka_tests::runtime::Runtime;
 use monaka_tests::toolbox::{Linked, Opt, Program, finish, mapped, monaka, root};
-use monaka_tests::usage::used;
 use tempfile::TempDir;
 
 use crate::Setup;
 use crate::report::{Chapter, Row, Table, Verdict};
 use crate::samples::{Round, Samples};
+use crate::usage::used;
 use crate::workload::{compile, numbers, on_disk};
 
 /// How often a start is measured in a round.
@@ -213,7 +213,7 @@ fn starts(room: &TempDir) -> Round {
     ] {
         for kind in KINDS {
             let name = format!("{tree}.{kind}");
-            let usage = used(&mut running(room, &name, options, args));
+            let usage = used(&running(room, &name, options, args));
             round.insert(format!("{name}.start"), usage.cpu.as_secs_f64() * 1e3);
         }
     }

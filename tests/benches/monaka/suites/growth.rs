@@ -81,6 +81,9 @@ const CURVES: [Curve; 18] = [
 
 const GROUPS: [&str; 7] = [ENTRIES, COMPONENTS, FILES, APPENDS, KIB, WRITES, OPEN];
 
+/// More rounds change little, as the least counts.
+const ROUNDS: usize = 3;
+
 const HOMES: [Home; 4] = [Home::Linked, Home::Single, Home::Multi, Home::Tmpfs];
 
 pub(crate) fn run(setup: &Setup) -> Chapter {
@@ -89,7 +92,7 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
         Workload::new(setup, name, &HOMES, |_| ())
     });
     let mut samples = Samples::default();
-    for _ in setup.rounds() {
+    for _ in setup.rounds().take(ROUNDS) {
         let mut round = workloads[0].round(args);
         round.append(&mut workloads[1].round(args));
         samples.push(round);

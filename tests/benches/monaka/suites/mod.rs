@@ -5,6 +5,7 @@ mod compression;
 mod copies;
 mod growth;
 mod packing;
+mod rust;
 mod scale;
 mod start;
 
@@ -28,6 +29,11 @@ pub(crate) const ALL: &[Suite] = &[
         name: "copies",
         about: "reading and writing 1 byte to 1 MiB a call, beside memcpy",
         run: copies::run,
+    },
+    Suite {
+        name: "rust",
+        about: "calls of Rust's std",
+        run: rust::run,
     },
     Suite {
         name: "growth",

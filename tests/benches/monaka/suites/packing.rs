@@ -6,13 +6,13 @@ use std::process::Command;
 use std::time::Instant;
 
 use monaka_tests::toolbox::{Linked, Opt, Program, finish, mapped, monaka, root};
-use monaka_tests::usage::used;
 use tempfile::TempDir;
 
 use crate::Setup;
 use crate::home::Home;
 use crate::report::{Chapter, Row, Table, Verdict};
 use crate::samples::{Round, Samples};
+use crate::usage::used;
 use crate::workload::{noise, on_disk};
 
 /// A module of 69 MB, which `tools/fetch large` brings.

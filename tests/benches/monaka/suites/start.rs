@@ -8,12 +8,12 @@ use std::process::Command;
 use monaka_tests::prepared::{PYTHON, PYTHON_ENV, cpython, lua_library};
 use monaka_tests::runtime::Runtime;
 use monaka_tests::toolbox::{Linked, Opt, Program, finish, mapped, monaka};
-use monaka_tests::usage::used;
 use tempfile::TempDir;
 
 use crate::Setup;
 use crate::report::{Chapter, Row, Table, Verdict};
 use crate::samples::{Round, Samples};
+use crate::usage::used;
 use crate::workload::compile;
 
 /// How often each program runs in a round.
