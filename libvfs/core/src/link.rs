@@ -34,6 +34,8 @@
 //! body of a function that only the table names by a trap if nothing makes
 //! indirect calls of its type.
 
+use alloc::vec::Vec;
+
 use crate::errno::{Errno, Result};
 use crate::image::{ALIGN, Image};
 use crate::vfs::Vfs;
@@ -103,12 +105,22 @@ impl Request {
     }
 
     /// Mounts the image that was asked for, once its tables are there, as `pack` has
-    /// written them.
+    /// written them, for as long as the program runs.
     ///
     /// `NOSPC` when memory is out, `INVAL` where the tables are not an image's.
-    pub fn mount<'i>(&self, tables: &'i [u8], data: &'i [u8]) -> Result<Vfs<'i>> {
+    ///
+    /// On the heap and not in a global: code that knows an address says all of it at each
+    /// field, and code that is told one in a variable does not.
+    pub fn mount(
+        &self,
+        tables: &'static [u8],
+        data: &'static [u8],
+    ) -> Result<&'static mut Vfs<'static>> {
         let image = Image::written(tables).map_err(|_| Errno::INVAL)?;
-        Vfs::mount(&image, data, self.flags & MOUNT_HOST_DIRS != 0)
+        let mut room = Vec::new();
+        room.try_reserve_exact(1).map_err(|_| Errno::NOSPC)?;
+        room.push(Vfs::mount(&image, data, self.flags & MOUNT_HOST_DIRS != 0)?);
+        room.leak().first_mut().ok_or(Errno::NOSPC)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one door to the mounted file system.
 
-use core::cell::UnsafeCell;
+use core::cell::Cell;
+use core::ptr::NonNull;
 
 use monaka_vfs_core::image::ALIGN;
 use monaka_vfs_core::link::Request;
@@ -8,13 +9,14 @@ use monaka_vfs_core::{Errno, Vfs};
 
 use crate::alloc;
 
-struct State(UnsafeCell<Option<Vfs<'static>>>);
+/// Where the mounted file system is.
+struct State(Cell<Option<NonNull<Vfs<'static>>>>);
 
 // SAFETY: programs with threads are refused by `monaka pack`, so whatever is
 // mounted is only ever reached from one.
 unsafe impl Sync for State {}
 
-static STATE: State = State(UnsafeCell::new(None));
+static STATE: State = State(Cell::new(None));
 
 /// What is mounted; nothing in a program that was never packed.
 ///
@@ -25,8 +27,9 @@ static STATE: State = State(UnsafeCell::new(None));
 /// a file call, and the program's allocator makes none.
 #[inline]
 pub(crate) unsafe fn vfs() -> Option<&'static mut Vfs<'static>> {
-    // SAFETY: no other reference is in use, as the caller promises.
-    unsafe { (*STATE.0.get()).as_mut() }
+    // SAFETY: `mount` has put a file system there for ever, and no other reference to
+    // it is in use, as the caller promises.
+    Some(unsafe { STATE.0.get()?.as_mut() })
 }
 
 /// Takes room for an image. See [`monaka_vfs_core::link`].
@@ -51,8 +54,8 @@ pub(crate) unsafe extern "C" fn reserve(request: *const Request) -> u32 {
 /// same lengths, and nobody but `pack` writes to that room.
 pub(crate) unsafe extern "C" fn mount(request: *const Request) -> u32 {
     // SAFETY: as the caller promises; `pack` calls this while nothing else runs.
-    let (request, state) = unsafe { (request.read(), &mut *STATE.0.get()) };
-    if state.is_some() {
+    let request = unsafe { request.read() };
+    if STATE.0.get().is_some() {
         return u32::from(Errno::BUSY.raw());
     }
     let start = request.image as *const u8;
@@ -68,7 +71,7 @@ pub(crate) unsafe extern "C" fn mount(request: *const Request) -> u32 {
     };
     match request.mount(tables, data) {
         Ok(vfs) => {
-            *state = Some(vfs);
+            STATE.0.set(Some(vfs.into()));
             0
         }
         Err(errno) => u32::from(errno.raw()),

@@ -3,14 +3,16 @@
 extern crate alloc;
 
 use core::alloc::Layout;
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
+use core::ptr::NonNull;
 
 use monaka_vfs_core::image::ALIGN;
 use monaka_vfs_core::link::Request;
 use monaka_vfs_core::{Errno, Vfs};
 
 struct State {
-    vfs: UnsafeCell<Option<Vfs<'static>>>,
+    /// Where it is.
+    vfs: Cell<Option<NonNull<Vfs<'static>>>>,
     request: UnsafeCell<Request>,
 }
 
@@ -19,7 +21,7 @@ struct State {
 unsafe impl Sync for State {}
 
 static STATE: State = State {
-    vfs: UnsafeCell::new(None),
+    vfs: Cell::new(None),
     request: UnsafeCell::new(Request {
         image: 0,
         flags: 0,
@@ -39,9 +41,10 @@ static STATE: State = State {
 /// serves a file call.
 #[inline]
 pub(crate) unsafe fn vfs() -> &'static mut Vfs<'static> {
-    // SAFETY: no other reference is in use, as the caller promises.
-    match unsafe { &mut *STATE.vfs.get() } {
-        Some(vfs) => vfs,
+    match STATE.vfs.get() {
+        // SAFETY: `mount` has put a file system there for ever, and no other reference
+        // to it is in use, as the caller promises.
+        Some(mut vfs) => unsafe { vfs.as_mut() },
         None => core::arch::wasm32::unreachable(),
     }
 }
@@ -75,8 +78,8 @@ pub(crate) unsafe fn reserve(request: *const Request) -> *mut u8 {
 /// same lengths, and nobody but `pack` writes to that room.
 pub(crate) unsafe fn mount(request: *const Request) -> u32 {
     // SAFETY: as the caller promises; `pack` calls this while nothing else runs.
-    let (request, vfs) = unsafe { (request.read(), &mut *STATE.vfs.get()) };
-    if vfs.is_some() {
+    let request = unsafe { request.read() };
+    if STATE.vfs.get().is_some() {
         return u32::from(Errno::BUSY.raw());
     }
     let start = request.image as *const u8;
@@ -91,8 +94,8 @@ pub(crate) unsafe fn mount(request: *const Request) -> u32 {
         )
     };
     match request.mount(tables, data) {
-        Ok(mounted) => {
-            *vfs = Some(mounted);
+        Ok(vfs) => {
+            STATE.vfs.set(Some(vfs.into()));
             0
         }
         Err(errno) => u32::from(errno.raw()),
