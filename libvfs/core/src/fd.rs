@@ -8,7 +8,6 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use crate::bytes::Bytes;
 use crate::errno::{Errno, Result};
 use crate::inode::Ino;
 use crate::rights::Rights;
@@ -41,7 +40,7 @@ pub struct Dir<'i> {
     /// What files opened through it may be used for.
     pub inheriting: Rights,
     /// The name under which it was there from the start.
-    pub preopen: Option<Bytes<'i>>,
+    pub preopen: Option<&'i [u8]>,
     /// The cookie at which a listing ends: what was added after it began is
     /// not in it, or a program that renames what it lists would never finish.
     pub listed_to: u64,

@@ -226,6 +226,10 @@ fn walk<'a>(fs: &'a Memfs<'_>, base: Ino, path: &'a [u8], follow: Follow) -> Res
                 directory = fs.directory(at);
             }
             if !rest.is_empty() {
+                // Never so, as fewer links were followed: but it must not grow.
+                if behind.len() == behind.capacity() {
+                    return Err(Errno::LOOP);
+                }
                 behind.push(rest);
             }
             rest = without_slashes(target);

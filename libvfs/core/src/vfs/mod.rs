@@ -22,7 +22,6 @@ mod unstable;
 use alloc::vec::Vec;
 
 use crate::access::{Calls, Clock, Stream};
-use crate::bytes::Bytes;
 use crate::device::Device;
 use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, Dir, FdTable, File, HostFd};
@@ -119,7 +118,7 @@ impl<'i> Vfs<'i> {
                 flags: 0,
                 rights: Rights::DIRECTORY,
                 inheriting: Rights::ALL,
-                preopen: Some(Bytes::Borrowed(preopen.name)),
+                preopen: Some(preopen.name),
                 listed_to: u64::MAX,
             })))?;
         }

@@ -251,7 +251,7 @@ impl Vfs<'_> {
     /// host that knows.
     fn preopen(&self, fd: u32) -> Result<Option<&[u8]>> {
         Ok(match self.fds.get(fd)? {
-            Descriptor::Dir(dir) => dir.preopen.as_deref(),
+            Descriptor::Dir(dir) => dir.preopen,
             Descriptor::Host(host) => host.preopen,
             Descriptor::File(_) => None,
         })
