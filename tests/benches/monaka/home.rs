@@ -75,6 +75,11 @@ impl Home {
         matches!(self, Home::Tmpfs | Home::Pool | Home::Node)
     }
 
+    /// Whether it is the work of others, and no limit is for it.
+    pub(crate) fn is_peer(self) -> bool {
+        matches!(self, Home::WasiVfs | Home::Node)
+    }
+
     /// The arguments of a program that makes calls in loops and writes, too: how many,
     /// where they take nanoseconds, and fewer where they are slow; and what it may do.
     pub(crate) fn args(self, calls: f64) -> Vec<String> {

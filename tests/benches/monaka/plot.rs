@@ -2,9 +2,13 @@
 
 use plotters::prelude::*;
 
-use crate::report::Plot;
+use crate::home::Home;
+use crate::report::{Plot, Series};
 
-const SIZE: (u32, u32) = (800, 440);
+const SIZE: (u32, u32) = (860, 400);
+
+/// How much of the width the plot has; names of series stand beside it.
+const WIDTH: u32 = 720;
 
 /// Colours that are told apart without seeing all of them, of Okabe and Ito.
 const COLORS: [RGBColor; 8] = [
@@ -33,11 +37,12 @@ fn draw(plot: &Plot, text: &mut String) -> Result<(), Box<dyn std::error::Error>
     );
     let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
+    let (left, right) = area.split_horizontally(WIDTH);
+    let mut chart = ChartBuilder::on(&left)
         .caption(&plot.title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(40)
-        .y_label_area_size(70)
+        .y_label_area_size(60)
         .build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale())?;
     chart
         .configure_mesh()
@@ -47,21 +52,23 @@ fn draw(plot: &Plot, text: &mut String) -> Result<(), Box<dyn std::error::Error>
         .y_label_formatter(&|value| short(*value))
         .light_line_style(WHITE)
         .draw()?;
-    for (series, color) in plot.series.iter().zip(COLORS.iter().cycle()) {
-        let style = color.stroke_width(2);
-        chart
-            .draw_series(LineSeries::new(series.points.iter().copied(), style).point_size(3))?
-            .label(&series.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    for (nth, series) in plot.series.iter().enumerate() {
+        let style = color(nth, series).stroke_width(2);
+        let points = series.points.iter().copied();
+        chart.draw_series(LineSeries::new(points, style).point_size(3))?;
+        let at = 50 + 22 * i32::try_from(nth)?;
+        right.draw(&PathElement::new([(4, at), (24, at)], style))?;
+        let name = Text::new(series.name.clone(), (30, at - 6), ("sans-serif", 13));
+        right.draw(&name)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
     area.present()?;
     Ok(())
+}
+
+/// A home has the same colour in all plots.
+fn color(nth: usize, series: &Series) -> RGBColor {
+    let home = Home::ALL.iter().position(|home| home.name() == series.name);
+    COLORS[home.unwrap_or(nth) % COLORS.len()]
 }
 
 /// From a little below the least to a little above the greatest.
@@ -81,6 +88,6 @@ fn short(value: f64) -> String {
         v if v >= 1e3 => (v / 1e3, "k"),
         v => (v, ""),
     };
-    let text = format!("{value:.2}");
+    let text = format!("{value:.6}");
     format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -108,14 +108,25 @@ impl Workload {
             let start = Instant::now();
             let printed = match prepared {
                 Prepared::Node(module) => {
-                    let mut node = peers::node(module, &self.files, &args);
-                    finish(&mut node, "").expect_success().stdout
+                    let outcome = finish(&mut peers::node(module, &self.files, &args), "");
+                    (outcome.code == Some(0))
+                        .then_some(outcome.stdout)
+                        .ok_or(outcome.stderr)
                 }
                 Prepared::Engine(program) => {
                     let files = home.is_host().then_some(self.files.as_path());
                     run(program, &args, files, *home != Home::Pool)
-                        .unwrap_or_else(|error| panic!("{}: {error:?}", home.name()))
+                        .map_err(|error| format!("{error:?}"))
                 }
+            };
+            let printed = match printed {
+                Ok(printed) => printed,
+                // Their cells stay empty; what others cannot do is no reason to end.
+                Err(error) if home.is_peer() => {
+                    eprintln!("    {} failed: {error}", home.name());
+                    continue;
+                }
+                Err(error) => panic!("{}: {error}", home.name()),
             };
             let took = start.elapsed().as_secs_f64();
             eprintln!("    {}: {took:.1} s", home.name());

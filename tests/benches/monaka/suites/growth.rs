@@ -93,7 +93,7 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
     });
     let mut samples = Samples::default();
     for _ in setup.rounds().take(ROUNDS) {
-        let mut round = workloads[0].round(args);
+        let mut round = workloads[0].round(directories);
         round.append(&mut workloads[1].round(args));
         samples.push(round);
     }
@@ -114,6 +114,12 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
         verdicts: verdicts(&samples),
         samples,
     }
+}
+
+fn directories(home: Home) -> Vec<String> {
+    let mut args = args(home);
+    args[2] = "all".into();
+    args
 }
 
 fn args(home: Home) -> Vec<String> {

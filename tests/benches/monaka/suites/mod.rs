@@ -4,6 +4,7 @@ mod calls;
 mod compression;
 mod copies;
 mod growth;
+mod listings;
 mod packing;
 mod rust;
 mod scale;
@@ -29,6 +30,11 @@ pub(crate) const ALL: &[Suite] = &[
         name: "copies",
         about: "reading and writing 1 byte to 1 MiB a call, beside memcpy",
         run: copies::run,
+    },
+    Suite {
+        name: "listings",
+        about: "finding and listing the entries of packed directories",
+        run: listings::run,
     },
     Suite {
         name: "rust",
