@@ -25,6 +25,8 @@ use crate::samples::Round;
 pub(crate) struct Workload {
     homes: Vec<(Home, Prepared)>,
     files: PathBuf,
+    /// How numbers are found in what was printed.
+    read: fn(&str) -> Vec<(String, f64)>,
     _room: TempDir,
 }
 
@@ -42,7 +44,17 @@ impl Workload {
         homes: &[Home],
         fill: impl FnOnce(&Path),
     ) -> Workload {
-        let compile = |linked| Program::Bench(name).compile(setup.libc, Opt::O2, linked);
+        Workload::of_program(Program::Bench(name), setup, homes, fill)
+    }
+
+    /// The same of any program.
+    pub(crate) fn of_program(
+        program: Program,
+        setup: &Setup,
+        homes: &[Home],
+        fill: impl FnOnce(&Path),
+    ) -> Workload {
+        let compile = |linked| program.compile(setup.libc, Opt::O2, linked);
         let plain = compile(Linked::Not);
         Workload::of(homes, fill, |home| match home {
             Home::Linked => Some(compile(Linked::Last)),
@@ -91,8 +103,15 @@ impl Workload {
         Workload {
             homes: homes.iter().filter_map(prepare).collect(),
             files,
+            read: numbers,
             _room: room,
         }
+    }
+
+    /// The same of a program that does not print lines of `NAME NANOSECONDS`.
+    pub(crate) fn reading(mut self, read: fn(&str) -> Vec<(String, f64)>) -> Workload {
+        self.read = read;
+        self
     }
 
     /// The homes that are here.
@@ -130,7 +149,7 @@ impl Workload {
             };
             let took = start.elapsed().as_secs_f64();
             eprintln!("    {}: {took:.1} s", home.name());
-            for (name, value) in numbers(&printed) {
+            for (name, value) in (self.read)(&printed) {
                 round.insert(format!("{}.{name}", home.name()), value);
             }
         }

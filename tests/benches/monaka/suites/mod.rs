@@ -5,10 +5,15 @@ mod compression;
 mod copies;
 mod growth;
 mod listings;
+mod memory;
 mod packing;
 mod rust;
 mod scale;
+mod sizes;
+mod sqlite;
 mod start;
+mod startup;
+mod trees;
 
 use crate::Setup;
 use crate::report::Chapter;
@@ -42,14 +47,34 @@ pub(crate) const ALL: &[Suite] = &[
         run: rust::run,
     },
     Suite {
+        name: "trees",
+        about: "copying a tree of files",
+        run: trees::run,
+    },
+    Suite {
+        name: "sqlite",
+        about: "SQLite's speedtest, beside its own `:memory:`",
+        run: sqlite::run,
+    },
+    Suite {
         name: "growth",
         about: "what calls cost against the number of entries, files, open files, and sizes",
         run: growth::run,
     },
     Suite {
+        name: "memory",
+        about: "what written files take of the memory",
+        run: memory::run,
+    },
+    Suite {
         name: "packing",
         about: "what packing takes, and adds to a program",
         run: packing::run,
+    },
+    Suite {
+        name: "sizes",
+        about: "packing, modules and memory, by how much is packed",
+        run: sizes::run,
     },
     Suite {
         name: "scale",
@@ -60,6 +85,11 @@ pub(crate) const ALL: &[Suite] = &[
         name: "compression",
         about: "what compressing saves and costs",
         run: compression::run,
+    },
+    Suite {
+        name: "startup",
+        about: "how soon programs begin, by what is packed into them",
+        run: startup::run,
     },
     Suite {
         name: "start",
