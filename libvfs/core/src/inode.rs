@@ -189,12 +189,12 @@ impl<'f, 'i: 'f> Seen<'f, 'i> {
 }
 
 impl<'i> Inode<'i> {
-    /// An inode that nothing names or holds yet.
-    pub fn new(kind: Kind<'i>, now: Timestamp) -> Inode<'i> {
+    /// An inode of that age that nothing names or holds yet.
+    pub fn new(kind: Kind<'i>, time: Timestamp) -> Inode<'i> {
         Inode {
-            atim: now,
-            mtim: now,
-            ctim: now,
+            atim: time,
+            mtim: time,
+            ctim: time,
             nlink: 0,
             open: 0,
             marks: Marks::default(),
@@ -202,13 +202,6 @@ impl<'i> Inode<'i> {
             read_only: false,
             kind,
         }
-    }
-
-    /// Contents and inode changed now.
-    pub fn touch(&mut self, now: Timestamp) {
-        self.mtim = now;
-        self.ctim = now;
-        self.marks.remove(Marks::MTIM);
     }
 
     /// Carries out the marks.
@@ -222,6 +215,8 @@ impl<'i> Inode<'i> {
         }
         if self.marks.has(Marks::MTIM) {
             self.mtim = now;
+        }
+        if self.marks.has(Marks::CTIM) {
             self.ctim = now;
         }
         self.marks = Marks::default();

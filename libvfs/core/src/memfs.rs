@@ -74,6 +74,8 @@ pub struct Memfs<'i> {
     used: u32,
     used_max: u32,
     space: Space,
+    /// The directory whose entries changed last, if that is still to be dated.
+    undated: Option<Ino>,
     tables: Image<'i>,
     /// What extents borrow.
     backing: Backing<'i>,
@@ -115,6 +117,7 @@ impl<'i> Memfs<'i> {
             used,
             used_max: used.saturating_add(limits.inodes),
             space: Space::new(limits.bytes),
+            undated: None,
             tables: *image,
             backing: Backing::new(data),
         };
@@ -354,6 +357,23 @@ impl<'i> Memfs<'i> {
         Ok(())
     }
 
+    /// Carries out the marks of `ino`, which has a [slot](Memfs::own), and since the time
+    /// is known now, those of the directory whose entries changed last.
+    pub fn settle(&mut self, ino: Ino, now: Timestamp) {
+        self.inode_mut(ino).settle(now);
+        let undated = self.undated.take().and_then(|dir| self.slot(dir));
+        // It may be gone, and its number another's: to date that is right at any time.
+        if let Some(Slot::Used(inode)) = undated.and_then(|slot| self.slots.get_mut(slot)) {
+            inode.settle(now);
+        }
+    }
+
+    /// The entries of `dir` have changed.
+    fn changed(&mut self, dir: Ino) {
+        self.inode_mut(dir).marks.add(Marks::MTIM);
+        self.undated = Some(dir);
+    }
+
     /// Whether the directory `dir` was removed.
     fn is_removed(&self, dir: Ino) -> bool {
         self.owned(dir).is_some_and(|inode| inode.nlink == 0)
@@ -392,13 +412,7 @@ impl<'i> Memfs<'i> {
     ///
     /// The only path on which inodes come into being. Compare fs/namei.c:
     /// do_mknodat().
-    pub fn create(
-        &mut self,
-        dir: Ino,
-        name: Name<'_>,
-        new: New<'_>,
-        now: Timestamp,
-    ) -> Result<Ino> {
+    pub fn create(&mut self, dir: Ino, name: Name<'_>, new: New<'_>) -> Result<Ino> {
         self.vacant(dir, name)?;
         self.countable()?;
         let name = self.room(dir, name)?;
@@ -408,9 +422,11 @@ impl<'i> Memfs<'i> {
             New::Symlink(target) => Kind::Symlink(Bytes::copy(target)?),
         };
         self.reserve_slot()?;
-        let ino = self.add_inode(Inode::new(kind, now))?;
+        let mut inode = Inode::new(kind, 0);
+        inode.marks = Marks::ALL;
+        let ino = self.add_inode(inode)?;
         self.insert(dir, name, ino)?;
-        self.inode_mut(dir).touch(now);
+        self.changed(dir);
         Ok(ino)
     }
 
@@ -419,7 +435,7 @@ impl<'i> Memfs<'i> {
     /// Checked as [`Memfs::create`], and then: `ino` is read-only, `dir` is not →
     /// `XDEV`; `ino` is a directory → `PERM`.
     /// Compare fs/namei.c:do_linkat().
-    pub fn link(&mut self, ino: Ino, dir: Ino, name: Name<'_>, now: Timestamp) -> Result<()> {
+    pub fn link(&mut self, ino: Ino, dir: Ino, name: Name<'_>) -> Result<()> {
         self.vacant(dir, name)?;
         if self.is_read_only(ino) {
             return Err(Errno::XDEV);
@@ -432,8 +448,8 @@ impl<'i> Memfs<'i> {
         let name = self.room(dir, name)?;
         self.insert(dir, name, ino)?;
         self.used += 1;
-        self.inode_mut(dir).touch(now);
-        self.inode_mut(ino).ctim = now;
+        self.changed(dir);
+        self.inode_mut(ino).marks.add(Marks::CTIM);
         Ok(())
     }
 
@@ -446,15 +462,15 @@ impl<'i> Memfs<'i> {
     ///
     /// The inode lives on while a description holds it. Compare fs/namei.c:
     /// do_unlinkat().
-    pub fn unlink(&mut self, dir: Ino, name: Name<'_>, ino: Ino, now: Timestamp) -> Result<()> {
+    pub fn unlink(&mut self, dir: Ino, name: Name<'_>, ino: Ino) -> Result<()> {
         debug_assert_eq!(self.lookup(dir, name), Ok(ino));
         if self.is_directory(ino) {
             return Err(Errno::ISDIR);
         }
         self.removable(ino)?;
         self.directory_mut(dir)?.remove(name);
-        self.inode_mut(dir).touch(now);
-        self.drop_name(ino, now);
+        self.changed(dir);
+        self.drop_name(ino);
         Ok(())
     }
 
@@ -467,13 +483,7 @@ impl<'i> Memfs<'i> {
     /// 3. the directory is not empty   → `NOTEMPTY`
     ///
     /// Compare fs/namei.c:do_rmdir().
-    pub fn remove_directory(
-        &mut self,
-        dir: Ino,
-        name: Name<'_>,
-        ino: Ino,
-        now: Timestamp,
-    ) -> Result<()> {
+    pub fn remove_directory(&mut self, dir: Ino, name: Name<'_>, ino: Ino) -> Result<()> {
         debug_assert_eq!(self.lookup(dir, name), Ok(ino));
         let empty = self.directory(ino)?.is_empty();
         self.removable(ino)?;
@@ -483,8 +493,8 @@ impl<'i> Memfs<'i> {
         let parent = self.directory_mut(dir)?;
         parent.remove(name);
         parent.subdirs -= 1;
-        self.inode_mut(dir).touch(now);
-        self.drop_name(ino, now);
+        self.changed(dir);
+        self.drop_name(ino);
         Ok(())
     }
 
@@ -512,7 +522,6 @@ impl<'i> Memfs<'i> {
         old_name: Name<'_>,
         new_dir: Ino,
         new_name: Name<'_>,
-        now: Timestamp,
     ) -> Result<()> {
         self.both_writable(old_dir, new_dir)?;
         let source = self.lookup(old_dir, old_name)?;
@@ -552,16 +561,16 @@ impl<'i> Memfs<'i> {
                 self.directory_mut(new_dir)?.reserve(0)?;
                 self.directory_mut(old_dir)?.remove(old_name);
                 self.directory_mut(new_dir)?.replace(new_name, source);
-                self.drop_name(target, now);
+                self.drop_name(target);
             }
         }
         if moves_directory {
             self.directory_mut(old_dir)?.subdirs -= 1;
             self.directory_mut(source)?.parent = new_dir;
         }
-        self.inode_mut(old_dir).touch(now);
-        self.inode_mut(new_dir).touch(now);
-        self.inode_mut(source).ctim = now;
+        self.changed(old_dir);
+        self.changed(new_dir);
+        self.inode_mut(source).marks.add(Marks::CTIM);
         Ok(())
     }
 
@@ -691,11 +700,11 @@ impl<'i> Memfs<'i> {
         Ino::new(self.places.len() as u32 + slot + 1).ok_or(Errno::NOSPC)
     }
 
-    fn drop_name(&mut self, ino: Ino, now: Timestamp) {
+    fn drop_name(&mut self, ino: Ino) {
         if self.slot(ino).is_some() {
             let inode = self.inode_mut(ino);
             inode.nlink -= 1;
-            inode.ctim = now;
+            inode.marks.add(Marks::CTIM);
             match (inode.nlink, inode.open) {
                 // The descriptions keep it, and it counts.
                 (0, 1..) => return,

@@ -29,8 +29,8 @@ fn directories_count_their_subdirectories_as_links() {
 ///
 /// A new name may have slashes behind it.
 ///
-/// The new directory has two links, size 0, and now as each of its times.
-/// The parent has one link more; its modification and change time are now,
+/// The new directory has two links and size 0, and each of its times is due.
+/// The parent has one link more; its modification and change time are due,
 /// its access time stays.
 #[test]
 fn a_new_directory_is_empty_and_of_now() {
@@ -60,8 +60,8 @@ fn a_new_directory_is_empty_and_of_now() {
 
         let old = g.stat("dir", false).unwrap();
         g.mkdir("dir/new").unwrap();
-        let now = g.home.seconds * 1_000_000_000;
         let new = g.stat("dir/new", false).unwrap();
+        let now = g.home.seconds * 1_000_000_000;
         assert_eq!((new.filetype, new.nlink, new.size), (3, 2, 0));
         assert_eq!([new.atim, new.mtim, new.ctim], [now; 3]);
         let dir = g.stat("dir", false).unwrap();
@@ -180,7 +180,7 @@ fn a_new_name_has_to_be_free_and_the_old_one_a_files() {
     });
 }
 
-/// The file has one link more and its change time is now, as are the
+/// The file has one link more and its change time is due, as are the
 /// modification and change time of the directory that has the new name.
 /// Everything else stays as it is.
 #[test]
@@ -188,8 +188,8 @@ fn linking_is_of_now_for_the_file_and_the_new_directory() {
     let packed = native::meta().mtime;
     with(shapes(), |g| {
         g.link("dir/entry", "empty/new").unwrap();
-        let now = g.home.seconds * 1_000_000_000;
         let file = g.stat("dir/entry", false).unwrap();
+        let now = g.home.seconds * 1_000_000_000;
         assert_eq!([file.atim, file.mtim, file.ctim], [packed, packed, now]);
         assert_eq!(file.nlink, 2);
         let new = g.stat("empty", false).unwrap();

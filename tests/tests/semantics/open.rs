@@ -244,15 +244,15 @@ fn a_directory_is_never_opened_for_writing() {
 
 /// `TRUNC` empties the file at once, also one that is opened for reading
 /// only; descriptors that have it open see it. Its modification and change
-/// time are now, even if it was empty.
+/// time are due, even if it was empty.
 #[test]
 fn truncating_is_done_at_once_and_for_everyone() {
     with(shapes(), |g| {
         let fd = g.open("file", 0).unwrap();
         let old = g.fstat(fd).unwrap();
         let read = g.open_with(ROOT, 1, "file", TRUNC, READ, ALL, 0).unwrap();
-        let now = g.home.seconds * 1_000_000_000;
         let new = g.fstat(fd).unwrap();
+        let now = g.home.seconds * 1_000_000_000;
         assert_eq!((new.size, new.nlink, new.ino), (0, 1, old.ino));
         assert_eq!([new.atim, new.mtim, new.ctim], [old.atim, now, now]);
         assert_eq!(name(&g.write(read, b"x")), "BADF");
@@ -263,16 +263,16 @@ fn truncating_is_done_at_once_and_for_everyone() {
     });
 }
 
-/// A new file has one link, size 0, and now as each of its times; the
-/// modification and change time of its directory are now. Opening what is
-/// there changes no time and no link count.
+/// A new file has one link, size 0, and each of its times is due, as are the
+/// modification and change time of its directory. Opening what is there
+/// changes no time and no link count.
 #[test]
 fn a_new_file_is_of_now_and_an_old_one_stays_as_it_is() {
     with(shapes(), |g| {
         let old = g.stat("dir", false).unwrap();
         let fd = g.open("dir/new", CREAT).unwrap();
-        let now = g.home.seconds * 1_000_000_000;
         let new = g.fstat(fd).unwrap();
+        let now = g.home.seconds * 1_000_000_000;
         assert_eq!((new.filetype, new.nlink, new.size), (4, 1, 0));
         assert_eq!([new.atim, new.mtim, new.ctim], [now; 3]);
         let dir = g.stat("dir", false).unwrap();

@@ -49,14 +49,14 @@ fn only_an_empty_directory_is_removed() {
 /// A slash behind a directory's name changes nothing.
 ///
 /// The parent has one link less, and its modification and change time are
-/// now; its access time stays.
+/// due; its access time stays.
 #[test]
 fn the_parent_notices_that_a_directory_goes() {
     with(shapes(), |g| {
         let old = g.stat(".", false).unwrap();
         g.rmdir("empty//").unwrap();
-        let now = g.home.seconds * 1_000_000_000;
         let new = g.stat(".", false).unwrap();
+        let now = g.home.seconds * 1_000_000_000;
         assert_eq!([new.atim, new.mtim, new.ctim], [old.atim, now, now]);
         assert_eq!(new.nlink, old.nlink - 1);
     });
@@ -77,8 +77,8 @@ fn a_removed_directory_works_until_it_is_closed() {
         let opened = g.open("mount", DIRECTORY).unwrap();
         let inodes = g.vfs.fs().inodes().count();
         g.rmdir("mount").unwrap();
-        let now = g.home.seconds * 1_000_000_000;
-        assert_eq!(g.fstat(opened).unwrap().ctim, now);
+        let removed = g.fstat(opened).unwrap();
+        assert_eq!(removed.ctim, g.home.seconds * 1_000_000_000);
         for fd in [preopened, opened] {
             assert_eq!(g.readdir_once(fd, 4096, 0).unwrap(), (vec![], true));
             let stat = g.fstat(fd).unwrap();
@@ -147,7 +147,7 @@ fn unlinking_takes_one_name() {
     });
 }
 
-/// The file has one link less, and its change time is now; so are the
+/// The file has one link less, and its change time is due; so are the
 /// modification and change time of the directory that had the name.
 #[test]
 fn unlinking_is_of_now_for_the_file_and_its_directory() {
@@ -155,8 +155,8 @@ fn unlinking_is_of_now_for_the_file_and_its_directory() {
     with(shapes(), |g| {
         g.link("dir/entry", "other").unwrap();
         g.unlink("dir/entry").unwrap();
-        let now = g.home.seconds * 1_000_000_000;
         let file = g.stat("other", false).unwrap();
+        let now = g.home.seconds * 1_000_000_000;
         assert_eq!([file.atim, file.mtim, file.ctim], [packed, packed, now]);
         assert_eq!(file.nlink, 1);
         let dir = g.stat("dir", false).unwrap();

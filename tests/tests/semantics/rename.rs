@@ -237,7 +237,7 @@ fn descriptors_stay_with_what_was_renamed_and_what_was_replaced() {
     });
 }
 
-/// The modification and change time of both directories are now, and so is
+/// The modification and change time of both directories are due, and so is
 /// the change time of what was renamed and of what was replaced, which has
 /// one link less. Between two directories a directory takes the link, which
 /// is its `..`, along.
@@ -246,13 +246,12 @@ fn renaming_is_of_now_for_both_directories_and_both_files() {
     let packed = native::meta().mtime;
     with(shapes(), |g| {
         g.rename("file", "dir/entry").unwrap();
-        let now = now(g);
-        for dir in [".", "dir"] {
-            let stat = g.stat(dir, false).unwrap();
-            assert_eq!([stat.atim, stat.mtim, stat.ctim], [packed, now, now]);
+        let dirs = [".", "dir"].map(|dir| g.stat(dir, false).unwrap());
+        for stat in dirs {
+            assert_eq!([stat.atim, stat.mtim, stat.ctim], [packed, now(g), now(g)]);
         }
         let file = g.stat("dir/entry", false).unwrap();
-        assert_eq!([file.atim, file.mtim, file.ctim], [packed, packed, now]);
+        assert_eq!([file.atim, file.mtim, file.ctim], [packed, packed, now(g)]);
     });
     with(shapes(), |g| {
         g.link("dir/entry", "kept").unwrap();

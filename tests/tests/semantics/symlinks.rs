@@ -227,16 +227,16 @@ fn a_symlink_replaces_nothing() {
     });
 }
 
-/// The symlink has one link, the length of its target as its size, and now
-/// as each of its times; the modification and change time of its directory
-/// are now.
+/// The symlink has one link, the length of its target as its size, and each
+/// of its times is due; so are the modification and change time of its
+/// directory.
 #[test]
 fn a_new_symlink_is_of_now() {
     with(shapes(), |g| {
         let old = g.stat("dir", false).unwrap();
         g.symlink("../file", "dir/new").unwrap();
-        let now = g.home.seconds * 1_000_000_000;
         let new = g.stat("dir/new", false).unwrap();
+        let now = g.home.seconds * 1_000_000_000;
         assert_eq!((new.filetype, new.nlink, new.size), (7, 1, 7));
         assert_eq!([new.atim, new.mtim, new.ctim], [now; 3]);
         let dir = g.stat("dir", false).unwrap();

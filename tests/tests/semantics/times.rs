@@ -3,7 +3,7 @@
 use monaka_tests::native::{self, Guest, ROOT};
 use monaka_vfs_core::Errno;
 
-use crate::{CREAT, DIRECTORY, packed, with};
+use crate::{CREAT, DIRECTORY, TRUNC, packed, with};
 
 /// Which times of `fd` the call changes: some of `amc`.
 fn changed<T>(g: &mut Guest, fd: u32, call: impl FnOnce(&mut Guest) -> T) -> String {
@@ -63,6 +63,40 @@ fn marks_are_carried_out_before_anyone_looks() {
             assert_eq!(mtim, looked * 1_000_000_000, "look {index}");
             assert!(looked > clock + 1000);
         }
+    });
+}
+
+/// Creating, linking, renaming and removing mark as well, both what is named and the
+/// directory: none of them asks the clock.
+///
+/// Whenever marks are carried out, those of the directory are whose entries changed
+/// last: closing a new file dates the directory, too.
+#[test]
+fn entries_change_without_a_look_at_the_clock() {
+    with(Guest::empty(), |g| {
+        let clock = g.home.seconds;
+        g.mkdir("dir").unwrap();
+        g.symlink("dir", "link").unwrap();
+        let fd = g.open("dir/new", CREAT).unwrap();
+        g.write(fd, b"x").unwrap();
+        g.open("dir/new", TRUNC).unwrap();
+        g.link("dir/new", "dir/linked").unwrap();
+        g.rename("dir/linked", "dir/renamed").unwrap();
+        g.unlink("dir/renamed").unwrap();
+        g.mkdir("dir/sub").unwrap();
+        g.rmdir("dir/sub").unwrap();
+        assert_eq!(g.home.seconds, clock);
+    });
+    with(Guest::empty(), |g| {
+        g.mkdir("dir").unwrap();
+        let fd = g.open("dir/new", CREAT).unwrap();
+        g.close(fd).unwrap();
+        let closed = g.home.seconds * 1_000_000_000;
+        for path in ["dir/new", "dir"] {
+            let stat = g.stat(path, false).unwrap();
+            assert_eq!([stat.atim, stat.mtim, stat.ctim], [closed; 3], "{path}");
+        }
+        assert!(g.stat(".", false).unwrap().mtim > closed, "not the last");
     });
 }
 

@@ -127,7 +127,7 @@ impl Vfs<'_> {
             return Err(Errno::EXIST);
         }
         let name = self.names[0].name();
-        self.fs.create(parent, name, New::Directory, home.now())?;
+        self.fs.create(parent, name, New::Directory)?;
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl Vfs<'_> {
         self.fs.writable(parent)?;
         let ino = ino.ok_or(Errno::NOENT)?;
         let name = self.names[0].name();
-        self.fs.remove_directory(parent, name, ino, home.now())
+        self.fs.remove_directory(parent, name, ino)
     }
 
     /// The directory of the entry that a path ends in, and where that leads, if it is

@@ -139,8 +139,7 @@ impl<'i> Vfs<'i> {
     #[inline]
     fn settle(&mut self, home: &mut impl Home, ino: Ino) {
         if !self.fs.inode(ino).marks().is_empty() {
-            let now = home.now();
-            self.fs.inode_mut(ino).settle(now);
+            self.fs.settle(ino, home.now());
         }
     }
 
@@ -154,7 +153,7 @@ impl<'i> Vfs<'i> {
         };
         let inode = self.fs.inode_mut(ino);
         if inode.open == 1 && inode.nlink != 0 && !inode.marks.is_empty() {
-            inode.settle(home.now());
+            self.fs.settle(ino, home.now());
         }
         self.fs.release(ino);
         Ok(())

@@ -9,6 +9,7 @@ use crate::inode::{Ino, SeenKind};
 use crate::memfs::New;
 use crate::resolve::{Follow, Last, resolve};
 use crate::rights::{Filetype, Flags, Rights, SYMLINK_FOLLOW, fdflags, oflags};
+use crate::time::Marks;
 use crate::witx::Hook;
 
 use super::Vfs;
@@ -155,7 +156,7 @@ impl<'i> Vfs<'i> {
         self.reserve_fd(home)?;
         let mut buffer = core::mem::take(&mut self.paths[0]);
         let found = abi::path(home, path, path_len, &mut buffer)
-            .and_then(|path| self.find_or_create(home, dir, path, &options));
+            .and_then(|path| self.find_or_create(dir, path, &options));
         self.paths[0] = buffer;
 
         let descriptor = match found? {
@@ -215,7 +216,6 @@ impl<'i> Vfs<'i> {
     /// Steps 7 to 10 of [`Vfs::path_open`].
     fn find_or_create(
         &mut self,
-        home: &mut impl Home,
         dir: Ino,
         path: &[u8],
         options: &OpenOptions,
@@ -237,7 +237,7 @@ impl<'i> Vfs<'i> {
                 let [name, _] = &mut self.names;
                 let parent = found.entry(Errno::ISDIR, Errno::ISDIR, name)?;
                 let (name, new) = (name.name(), New::Regular);
-                let ino = self.fs.create(parent, name, new, home.now())?;
+                let ino = self.fs.create(parent, name, new)?;
                 return Ok(Found::File(ino));
             }
             Some(_) => {}
@@ -273,7 +273,7 @@ impl<'i> Vfs<'i> {
                     self.fs.own(ino)?;
                     let open = self.fs.file_mut(ino)?;
                     open.data.set_size(open.space, 0);
-                    self.fs.inode_mut(ino).touch(home.now());
+                    open.marks.add(Marks::MTIM);
                 }
                 Ok(Found::File(ino))
             }

@@ -98,7 +98,7 @@ impl Vfs<'_> {
         let path = abi::path(home, new_path, new_path_len, &mut self.paths[0])?;
         let [name, _] = &mut self.names;
         let parent = vacant(&self.fs, new_dir, path, name)?;
-        self.fs.link(ino, parent, name.name(), home.now())
+        self.fs.link(ino, parent, name.name())
     }
 
     /// Creates a symlink to `old_path`, which is not looked up: it need not
@@ -137,8 +137,7 @@ impl Vfs<'_> {
         let path = abi::path(home, new_path, new_path_len, path_buffer)?;
         let [name, _] = &mut self.names;
         let parent = vacant(&self.fs, dir, path, name)?;
-        self.fs
-            .create(parent, name.name(), New::Symlink(target), home.now())?;
+        self.fs.create(parent, name.name(), New::Symlink(target))?;
         Ok(())
     }
 
@@ -183,13 +182,8 @@ impl Vfs<'_> {
         if (old.slash || new.slash) && !self.fs.is_directory(source) {
             return Err(Errno::NOTDIR);
         }
-        self.fs.rename(
-            old_parent,
-            old_name.name(),
-            new_parent,
-            new_name.name(),
-            home.now(),
-        )
+        self.fs
+            .rename(old_parent, old_name.name(), new_parent, new_name.name())
     }
 
     /// Removes a name that is not a directory's.
@@ -215,6 +209,6 @@ impl Vfs<'_> {
         let parent = found.entry(Errno::ISDIR, Errno::ISDIR, name)?;
         self.fs.writable(parent)?;
         let ino = found.existing(&self.fs)?;
-        self.fs.unlink(parent, name.name(), ino, home.now())
+        self.fs.unlink(parent, name.name(), ino)
     }
 }

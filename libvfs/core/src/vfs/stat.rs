@@ -83,9 +83,10 @@ impl Vfs<'_> {
         if !matches!((&set.atim, &set.mtim), (SetTime::Keep, SetTime::Keep)) {
             self.fs.writable(ino)?;
         }
-        let inode = self.fs.own(ino)?;
+        self.fs.own(ino)?;
         let now = home.now();
-        inode.settle(now);
+        self.fs.settle(ino, now);
+        let inode = self.fs.inode_mut(ino);
         for (set, time) in [(&set.atim, &mut inode.atim), (&set.mtim, &mut inode.mtim)] {
             match set {
                 SetTime::Keep => continue,
