@@ -7,7 +7,7 @@ use std::time::Duration;
 use monaka_tests::startup::{Compiled, Given, in_turn};
 use monaka_tests::toolbox::{Linked, Opt, Program, mapped, pack, root};
 use tempfile::TempDir;
-use wasmtime::Engine;
+use wasmtime::{Config, Engine, OptLevel};
 
 use crate::Setup;
 use crate::home::Home;
@@ -98,6 +98,10 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
             &mut rounds,
         );
     }
+    // Of large programs only the start counts, and compiling them well takes minutes.
+    let mut config = Config::new();
+    config.cranelift_opt_level(OptLevel::None);
+    let engine = Engine::new(&config).expect("an engine");
     let files = plant(50, 1 << 20);
     let mut programs = Vec::new();
     for real in &PROGRAMS {
@@ -136,7 +140,8 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
                file, to the first byte that it writes; the small program is in C and writes one \
                that it has read from a file. Unpacked, it reads it from a directory of the host \
                in the same place. The images hold files of 1 MB, or of 100 bytes; below are \
-               real programs with 50 MB, which are told to say their version. In a round all \
+               real programs with 50 MB, which are told to say their version and are compiled \
+               without optimising, since that takes minutes. In a round all \
                start 11 times in turn. Cold means that they are compiled first."
             .into(),
         tables: vec![
