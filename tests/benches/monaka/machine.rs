@@ -33,7 +33,7 @@ impl Machine {
         Machine {
             cpu: field(&cpuinfo, "model name"),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
-            memory: field(&meminfo, "MemTotal"),
+            memory: gigabytes(&field(&meminfo, "MemTotal")),
             kernel: said(Command::new("uname").arg("-sr")),
             load: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
             wasmtime: locked("wasmtime"),
@@ -93,6 +93,15 @@ fn field(text: &str, name: &str) -> String {
     value.map_or_else(
         || "unknown".to_owned(),
         |(_, value)| value.trim().to_owned(),
+    )
+}
+
+/// Of what the kernel says in kB.
+fn gigabytes(text: &str) -> String {
+    let kilobytes = text.strip_suffix(" kB").and_then(|kb| kb.parse().ok());
+    kilobytes.map_or_else(
+        || text.to_owned(),
+        |kb: f64| format!("{:.1} GB", kb * 1.024e-6),
     )
 }
 

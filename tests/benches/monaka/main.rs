@@ -30,6 +30,7 @@ mod usage;
 mod workload;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use monaka_tests::toolbox::Libc;
 use report::{Chapter, Report};
@@ -93,7 +94,9 @@ fn bench(wanted: Vec<String>) -> Result<bool, String> {
             continue;
         }
         eprintln!("{}: {}", suite.name, suite.about);
+        let start = Instant::now();
         let chapter: Chapter = (suite.run)(&setup);
+        eprintln!("{} took {:.0} s", suite.name, start.elapsed().as_secs_f64());
         println!("{}", markdown::chapter(&chapter));
         report.chapters.push(chapter);
         // Of a run that fails later, so much is kept.

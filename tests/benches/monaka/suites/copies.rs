@@ -74,7 +74,10 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
                pieces, or at most 30,000 pieces of it, fewer where calls are slow. memcpy is \
                that of the program itself, of as many bytes between two places of its memory \
                at the same offsets. A file that is read was packed, but one is read back that was \
-               written at random. Random writes go to a file that has all its bytes."
+               written at random. Random writes go to a file that has all its bytes. Copies at \
+               random have a loop to themselves, so the processor fetches for the next ones \
+               while one waits for memory; between two calls there is more than it looks \
+               ahead."
             .into(),
         tables: CALLS
             .iter()
