@@ -59,6 +59,7 @@ bench: build ## measure what calls and packing cost; SUITES="NAME…" for some o
 bless-perf: build ## accept what calls cost by now, in instructions
 	@tools/setup --tests
 	BLESS=1 $(CARGO) test --locked --release -p monaka -p monaka-tests --features monaka-tests/engine --test cost
+	BLESS=1 tools/instructions
 
 size: ## bytes the library adds to a program, beside wasi-vfs
 	@tools/setup --tests

@@ -7,6 +7,7 @@ pub mod compressed;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod fuzz;
+pub mod golden;
 #[cfg(feature = "engine")]
 pub mod homes;
 pub mod native;

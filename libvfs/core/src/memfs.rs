@@ -160,6 +160,8 @@ impl<'i> Memfs<'i> {
             }
             fs.directory_mut(dir)?.subdirs = subdirs;
         }
+        // Or the first file that is opened might move the slots of all directories.
+        fs.reserve_slot()?;
         Ok(fs)
     }
 
