@@ -342,13 +342,18 @@ impl FileData {
         }
         let end = offset + len;
         let mut at = offset;
+        let mut step = CHUNK;
         while at < end {
-            let chunk_end = (at - at % CHUNK + CHUNK).min(end);
-            if let Err(errno) = self.cover(backing, space, at, chunk_end) {
-                self.cut(space, self.size);
-                return Err(errno);
+            let next = (at - (at & (step - 1)) + step).min(end);
+            match self.cover(backing, space, at, next) {
+                Ok(_) => at = next,
+                // As in a write.
+                Err(Errno::NOSPC) if step == CHUNK => step = BLOCK,
+                Err(errno) => {
+                    self.cut(space, self.size);
+                    return Err(errno);
+                }
             }
-            at = chunk_end;
         }
         self.size = self.size.max(end);
         Ok(())

@@ -416,7 +416,8 @@ fn what_is_written_takes_its_length() {
     }
 }
 
-/// Memory that is left in pieces is used down to those of 4 KiB.
+/// Memory that is left in pieces is used down to those of 4 KiB; only what is written
+/// over packed contents wants the chunk of 64 KiB in one.
 #[test]
 fn memory_in_pieces_is_used() {
     for (at, piece) in [(0, 100_000), (0, 100), (5000, 100_000), (5000, 100)] {
@@ -443,6 +444,18 @@ fn memory_in_pieces_is_used() {
         let none = in_pieces(100, || g.pwrite(fd, &[1; 200], 1 << 20));
         assert_eq!(none, Err(Errno::NOSPC));
     }
+    with(bytes(u64::MAX), |g| {
+        let fd = g.open("new", CREAT).unwrap();
+        let allocated = in_pieces(BLOCK as usize, || allocate(g, fd, 1000, 200_000));
+        assert_eq!(allocated, Ok(()));
+        let needs_none = starved(0, || allocate(g, fd, 1000, 200_000));
+        assert_eq!(needs_none, Ok(()));
+        let large = g.open("large", 0).unwrap();
+        let copied = in_pieces(BLOCK as usize, || g.pwrite(large, b"x", 5).map(drop));
+        assert_eq!(copied, Err(Errno::NOSPC));
+        let copied = in_pieces(CHUNK, || g.pwrite(large, b"x", 5).map(drop));
+        assert_eq!(copied, Ok(()));
+    });
 }
 
 /// Whatever else needs memory that is not there is `NOSPC`, for descriptors and
