@@ -76,7 +76,7 @@ impl Workload {
         fill: impl FnOnce(&Path),
         module: impl Fn(Home) -> Option<PathBuf>,
     ) -> Workload {
-        let room = in_memory();
+        let room = in_memory(1 << 30);
         let files = room.path().join("files");
         fs::create_dir(&files).expect("create a directory");
         fill(&files);
@@ -224,13 +224,16 @@ pub(crate) fn numbers(printed: &str) -> Vec<(String, f64)> {
     printed.lines().map(line).collect()
 }
 
-/// A directory in memory where there is one, so that the host's side of the
-/// comparison does not wait for a disk.
-fn in_memory() -> TempDir {
+/// A directory in memory where there is one with room for so many bytes, so that the
+/// host's side of a comparison does not wait for a disk.
+pub(crate) fn in_memory(bytes: u64) -> TempDir {
     let shm = Path::new("/dev/shm");
-    TempDir::new_in(shm)
-        .or_else(|_| TempDir::new())
-        .expect("create a directory")
+    let room = rustix::fs::statvfs(shm).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
+    let place = match room >= bytes {
+        true => TempDir::new_in(shm),
+        false => TempDir::new(),
+    };
+    place.expect("create a directory")
 }
 
 /// Compiles a module for wasmtime's command.

@@ -17,7 +17,7 @@ use crate::Setup;
 use crate::report::{Chapter, Row, Table, Verdict};
 use crate::samples::{Round, Samples};
 use crate::usage::{Usage, used};
-use crate::workload::{compile, on_disk};
+use crate::workload::{compile, in_memory, on_disk};
 
 /// How often each look runs in a round, as it takes milliseconds and a round seconds.
 const LOOKS: usize = 7;
@@ -45,17 +45,20 @@ const ACTIONS: [(&str, &str); 4] = [
 ];
 
 pub(crate) fn run(setup: &Setup) -> Chapter {
-    let room = on_disk();
+    // A disk may take minutes to remove 100,000 files.
+    let (trees, room) = (in_memory(2 << 30), on_disk());
     let program = Program::Example("cat").compile(setup.libc, Opt::O2, Linked::Not);
     for (name, files) in TREES {
-        plant(&room.path().join(name), files);
+        eprintln!("  writing {files} files");
+        plant(&trees.path().join(name), files);
     }
     let mut packing = Samples::default();
     let mut samples = Samples::default();
     for round in setup.rounds() {
         // Once would do for what is compared; twice shows what noise there is.
         if round <= 3 {
-            packing.push(packed(&room, &program));
+            eprintln!("    packing");
+            packing.push(packed(&trees, &room, &program));
         }
         if round == 1 {
             for (name, _) in TREES {
@@ -63,6 +66,7 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
                 compile(&module, &module.with_extension("cwasm"));
             }
         }
+        eprintln!("    looking");
         for _ in 0..LOOKS {
             samples.push(looks(&room));
         }
@@ -150,8 +154,8 @@ fn larger(samples: &Samples, action: &str, what: &str) -> Verdict {
     )
 }
 
-/// Packs both trees, and has tar do the same with the large one.
-fn packed(room: &TempDir, program: &Path) -> Round {
+/// Packs both trees into a room, and has tar do the same with the large one.
+fn packed(trees: &TempDir, room: &TempDir, program: &Path) -> Round {
     let mut numbers = Round::new();
     let mut note = |name: &str, usage: Usage| {
         numbers.insert(format!("{name}.cpu"), usage.cpu.as_secs_f64());
@@ -160,7 +164,7 @@ fn packed(room: &TempDir, program: &Path) -> Round {
     for (name, _) in TREES {
         let mut pack = monaka(["pack".as_ref(), program.as_os_str()]);
         pack.arg("--mapdir")
-            .arg(mapped("/", &room.path().join(name)));
+            .arg(mapped("/", &trees.path().join(name)));
         pack.arg("-q")
             .arg("-o")
             .arg(room.path().join(format!("{name}.wasm")));
@@ -169,7 +173,7 @@ fn packed(room: &TempDir, program: &Path) -> Round {
     let archive = room.path().join("archive");
     let mut tar = Command::new("tar");
     tar.arg("cf").arg(&archive).arg("-C");
-    note("tar", used(tar.arg(room.path().join("large")).arg(".")));
+    note("tar", used(tar.arg(trees.path().join("large")).arg(".")));
     fs::remove_file(archive).expect("remove the archive");
     for (name, _) in TREES {
         let module = fs::metadata(room.path().join(format!("{name}.wasm")));
