@@ -56,14 +56,15 @@ bench: build ## measure what calls and packing cost; SUITES="NAME…" for some o
 	@tools/fetch large node
 	$(CARGO) bench --locked -p monaka -p monaka-tests --features monaka-tests/engine --bench monaka -- $(SUITES)
 
-bless-perf: build ## accept what calls cost by now, in instructions
+bless-perf: build ## accept what calls cost and the library adds by now, in instructions and bytes
 	@tools/setup --tests
-	BLESS=1 $(CARGO) test --locked --release -p monaka -p monaka-tests --features monaka-tests/engine --test cost
+	BLESS=1 $(CARGO) test --locked --release -p monaka -p monaka-tests --features monaka-tests/engine --test cost --test size
 	BLESS=1 tools/instructions
 
-size: ## bytes the library adds to a program, beside wasi-vfs
+size: build ## bytes the library adds to programs, beside wasi-vfs; BLESS=1 accepts them
 	@tools/setup --tests
 	@tools/size
+	$(CARGO) test --locked --release -p monaka -p monaka-tests --features monaka-tests/engine --test size -- --nocapture
 
 install: build ## command, library, header, pkg-config file, completions, manual; PREFIX=, DESTDIR=
 	@tools/install "$(DESTDIR)" "$(PREFIX)"
