@@ -128,7 +128,7 @@ impl<'i> Memfs<'i> {
         let mut named = Bits::new(count as usize).ok_or(Errno::NOSPC)?;
         for index in 0..count {
             let (Some(dir), image::Kind::Directory) =
-                (Ino::new(index + 1), image.inode(index).kind)
+                (Ino::new(index + 1), image.record(index).kind())
             else {
                 continue;
             };
@@ -137,7 +137,7 @@ impl<'i> Memfs<'i> {
             let mut subdirs = 0;
             for dirent in image.dirents(index) {
                 let child = Ino::new(dirent.inode + 1).ok_or(Errno::INVAL)?;
-                let kind = image.inode(dirent.inode).kind;
+                let kind = image.record(dirent.inode).kind();
                 if let image::Kind::Regular {
                     stored: Some(_), ..
                 } = kind

@@ -29,60 +29,52 @@ const REALTIME: u32 = 0;
 /// The most subscriptions of one call.
 pub(super) const SUBSCRIPTIONS_MAX: u32 = 4096;
 
-/// One subscription of the program.
-struct Subscription {
-    at: u32,
-    /// As it stands in the program's memory.
-    bytes: [u8; SUBSCRIPTION as usize],
-    source: Source,
-}
+/// A subscription as it stands in the program's memory.
+type Subscription = [u8; SUBSCRIPTION as usize];
 
+/// An event, likewise.
+type Event = [u8; EVENT as usize];
+
+/// Who answers a subscription.
 enum Source {
+    /// The host: to a clock.
     Clock,
-    /// The host's descriptor.
+    /// The host: to its descriptor.
     Host(u32),
-    /// Ours: ready with so many bytes, or an errno.
+    /// We: ready with so many bytes, or an errno.
     Ours(Result<u64>),
 }
 
-impl Subscription {
-    fn event_type(&self) -> u8 {
-        self.bytes[8]
+/// The event that answers a subscription.
+fn event(to: &Subscription, outcome: Result<u64>) -> Event {
+    let mut out = [0; EVENT as usize];
+    out[..8].copy_from_slice(&to[..8]);
+    out[10] = to[8];
+    match outcome {
+        Ok(bytes) => out[16..24].copy_from_slice(&bytes.to_le_bytes()),
+        Err(errno) => out[8..10].copy_from_slice(&errno.raw().to_le_bytes()),
     }
+    out
+}
 
-    fn userdata(&self) -> [u8; 8] {
-        let mut out = [0; 8];
-        out.copy_from_slice(&self.bytes[..8]);
-        out
-    }
+/// What the host is shown in the place of a subscription of ours.
+fn stand_in(index: u32) -> Subscription {
+    let mut out = [0; SUBSCRIPTION as usize];
+    out[..8].copy_from_slice(&(STAND_IN + u64::from(index)).to_le_bytes());
+    out[8] = CLOCK;
+    // The monotonic clock, 0 ns from now.
+    out[16] = 1;
+    out
+}
 
-    /// The event that answers it.
-    fn event(&self, outcome: Result<u64>) -> [u8; EVENT as usize] {
-        let mut out = [0; EVENT as usize];
-        out[..8].copy_from_slice(&self.userdata());
-        out[10] = self.event_type();
-        match outcome {
-            Ok(bytes) => out[16..24].copy_from_slice(&bytes.to_le_bytes()),
-            Err(errno) => out[8..10].copy_from_slice(&errno.raw().to_le_bytes()),
-        }
-        out
-    }
-
-    /// What the host is shown instead.
-    fn for_host(&self, index: u32) -> [u8; SUBSCRIPTION as usize] {
-        let mut bytes = self.bytes;
-        match self.source {
-            Source::Clock => {}
-            Source::Host(fd) => bytes[16..20].copy_from_slice(&fd.to_le_bytes()),
-            Source::Ours(_) => {
-                bytes = [0; SUBSCRIPTION as usize];
-                bytes[..8].copy_from_slice(&(STAND_IN + u64::from(index)).to_le_bytes());
-                bytes[8] = CLOCK;
-                // The monotonic clock, 0 ns from now.
-                bytes[16..20].copy_from_slice(&1u32.to_le_bytes());
-            }
-        }
-        bytes
+/// Room for `len` bytes. `NOMEM`.
+// Once, and not wherever it is needed: it is large.
+#[inline(never)]
+fn room(len: u32) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match bytes.try_reserve_exact(len as usize) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(Errno::NOMEM),
     }
 }
 
@@ -114,49 +106,69 @@ impl Vfs<'_> {
         if count == 0 || count > SUBSCRIPTIONS_MAX {
             return Err(Errno::INVAL);
         }
-        home.region(subscriptions, count * SUBSCRIPTION)?;
+        let all = home.region(subscriptions, count * SUBSCRIPTION)?;
         home.region(events, count * EVENT)?;
         home.region(nevents, 4)?;
-        let mut all = Vec::new();
-        all.try_reserve_exact(count as usize)
-            .map_err(|_| Errno::NOMEM)?;
-        for index in 0..count {
-            let at = subscriptions + index * SUBSCRIPTION;
-            all.push(self.subscription(home, at)?);
+        let (mut asked, mut shown) = (room(all.len())?, room(all.len())?);
+        let (mut occurred, mut ours) = (room(2 * count * EVENT)?, room(count * EVENT)?);
+        home.append(all, &mut asked);
+        let mut waits = false;
+        for (index, subscription) in (0..).zip(asked.as_chunks().0) {
+            let mut show = *subscription;
+            match self.source(home, subscription)? {
+                Source::Clock => waits = true,
+                Source::Host(fd) => {
+                    waits = true;
+                    show[16..20].copy_from_slice(&fd.to_le_bytes());
+                }
+                Source::Ours(outcome) => {
+                    ours.extend_from_slice(&event(subscription, outcome));
+                    show = stand_in(index);
+                }
+            }
+            shown.extend_from_slice(&show);
         }
-        let hosts = |s: &Subscription| !matches!(s.source, Source::Ours(_));
-        let mut occurred = if all.iter().any(hosts) {
-            ask_host(home, &all, subscriptions, events, nevents)?
-        } else {
-            Vec::new()
-        };
-        occurred.try_reserve(all.len()).map_err(|_| Errno::NOMEM)?;
-        for subscription in &all {
-            if let Source::Ours(outcome) = subscription.source {
-                occurred.push(subscription.event(outcome));
+        if waits {
+            let mut heard = room(count * EVENT)?;
+            // The program may have put `events` over `subscriptions`, so nothing else is
+            // written there before the subscriptions have been put back.
+            home.write(all, &shown);
+            let outcome = home
+                .poll_oneoff(subscriptions, events, count, nevents)
+                .and_then(|()| home.load_u32(nevents))
+                .and_then(|heard| home.region(events, heard.min(count) * EVENT))
+                .map(|from| home.append(from, &mut heard));
+            home.write(all, &asked);
+            outcome?;
+            for event in heard.as_chunks().0 {
+                if !stands_in(event, &asked, &shown) {
+                    occurred.extend_from_slice(event);
+                }
             }
         }
-        // No more than there are subscriptions, so they fit.
-        for (index, event) in (0..count).zip(&occurred) {
-            home.store(events + index * EVENT, event)?;
-        }
-        home.store_u32(nevents, count.min(occurred.len() as u32))
+        occurred.extend_from_slice(&ours);
+        // A host that answers the same twice leaves no room for ours.
+        occurred.truncate((count * EVENT) as usize);
+        home.store(events, &occurred)?;
+        home.store_u32(nevents, occurred.len() as u32 / EVENT)
     }
 
-    fn subscription(&mut self, home: &mut impl Home, at: u32) -> Result<Subscription> {
-        let mut bytes = [0; SUBSCRIPTION as usize];
-        home.read(home.region(at, SUBSCRIPTION)?, &mut bytes);
+    fn source(&mut self, home: &mut impl Home, subscription: &Subscription) -> Result<Source> {
         // Of the clock or of the descriptor.
-        let number = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
-        let source = match bytes[8] {
-            CLOCK => self.clock(number),
-            FD_READ | FD_WRITE => {
+        let number = u32::from_le_bytes([
+            subscription[16],
+            subscription[17],
+            subscription[18],
+            subscription[19],
+        ]);
+        match subscription[8] {
+            CLOCK => Ok(self.clock(number)),
+            event_type @ (FD_READ | FD_WRITE) => {
                 self.expect(home, number)?;
-                self.readiness(number, bytes[8])?
+                self.readiness(number, event_type)
             }
-            _ => return Err(Errno::INVAL),
-        };
-        Ok(Subscription { at, bytes, source })
+            _ => Err(Errno::INVAL),
+        }
     }
 
     /// Who answers a subscription to a clock.
@@ -249,47 +261,15 @@ impl Vfs<'_> {
     }
 }
 
-/// Lets the host wait; answers the events of its own descriptors and of the
-/// program's clocks.
-///
-/// The program may have put `events` over `subscriptions`, so nothing is written
-/// there before the subscriptions have been put back.
-fn ask_host(
-    home: &mut impl Home,
-    all: &[Subscription],
-    subscriptions: u32,
-    events: u32,
-    nevents: u32,
-) -> Result<Vec<[u8; EVENT as usize]>> {
-    let mut kept = Vec::new();
-    kept.try_reserve_exact(all.len())
-        .map_err(|_| Errno::NOMEM)?;
-    for (index, subscription) in (0..).zip(all) {
-        home.store(subscription.at, &subscription.for_host(index))?;
-    }
-    let outcome = home.poll_oneoff(subscriptions, events, all.len() as u32, nevents);
-    let occurred = match outcome {
-        Ok(()) => home.load_u32(nevents)?.min(all.len() as u32),
-        Err(_) => 0,
-    };
-    for index in 0..occurred {
-        let mut event = [0; EVENT as usize];
-        home.read(home.region(events + index * EVENT, EVENT)?, &mut event);
-        if !stands_in(all, &event) {
-            kept.push(event);
-        }
-    }
-    for subscription in all {
-        home.store(subscription.at, &subscription.bytes)?;
-    }
-    outcome.map(|()| kept)
-}
-
-/// Whether an event is the host's answer to a stand-in for a packed file.
-fn stands_in(all: &[Subscription], event: &[u8; EVENT as usize]) -> bool {
+/// Whether an event is the host's answer to a stand-in, where the program `asked` for
+/// something else than was `shown`: what the host hears of its descriptors keeps its type.
+fn stands_in(event: &Event, asked: &[u8], shown: &[u8]) -> bool {
     let mut userdata = [0; 8];
     userdata.copy_from_slice(&event[..8]);
-    let userdata = u64::from_le_bytes(userdata);
-    let index = userdata.wrapping_sub(STAND_IN);
-    index < all.len() as u64 && matches!(all[index as usize].source, Source::Ours(_))
+    let index = u64::from_le_bytes(userdata).wrapping_sub(STAND_IN);
+    let at = |all: &'_ [u8]| -> Option<Subscription> {
+        let index = usize::try_from(index).ok()?;
+        all.as_chunks().0.get(index).copied()
+    };
+    event[10] == CLOCK && at(shown).is_some() && at(shown) != at(asked)
 }
