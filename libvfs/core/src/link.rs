@@ -116,7 +116,7 @@ impl Request {
         tables: &'static [u8],
         data: &'static [u8],
     ) -> Result<&'static mut Vfs<'static>> {
-        let image = Image::written(tables).map_err(|_| Errno::INVAL)?;
+        let image = Image::written(tables).ok_or(Errno::INVAL)?;
         let mut room = Vec::new();
         room.try_reserve_exact(1).map_err(|_| Errno::NOSPC)?;
         room.push(Vfs::mount(&image, data, self.flags & MOUNT_HOST_DIRS != 0)?);

@@ -356,12 +356,16 @@ impl<'a> Image<'a> {
     }
 
     /// The tables of an image that was [written](super::write) just now, of which only
-    /// the superblock is checked.
+    /// magic number, version and length are checked. None if one is wrong.
     ///
     /// For the library inside a program, which nobody but `pack` asks to mount: checking
     /// again what cannot be wrong would take room in every program that is linked with it.
-    pub fn written(tables: &'a [u8]) -> Result<Image<'a>, ImageError> {
-        Ok(Image::split(tables)?.0)
+    pub fn written(tables: &'a [u8]) -> Option<Image<'a>> {
+        let (head, rest) = tables.split_first_chunk()?;
+        let (image, _) = Image::cut(head, rest)?;
+        let superblock = image.head();
+        let is_one = superblock.magic == u64::from_le_bytes(MAGIC) && superblock.version == VERSION;
+        is_one.then_some(image)
     }
 
     /// Reads the superblock and what follows it; checks that it is one, of this
@@ -396,14 +400,7 @@ impl<'a> Image<'a> {
         if tables.len() as u64 != counted {
             return Err(length);
         }
-        // `counted` is the length of a slice, so every part of it fits a usize.
-        let (inodes, rest) = records(rest, superblock.inodes).ok_or(length)?;
-        let (dirents, rest) = records(rest, superblock.dirents).ok_or(length)?;
-        let (preopens, rest) = records(rest, superblock.preopens).ok_or(length)?;
-        let (host_preopens, rest) = records(rest, superblock.host_preopens).ok_or(length)?;
-        let (names, padding) = rest
-            .split_at_checked(superblock.names_len as usize)
-            .ok_or(length)?;
+        let (image, padding) = Image::cut(head, rest).ok_or(length)?;
         if superblock.flags & !(CLOCK | SOCKETS) != 0 {
             return Err(ImageError::Reserved { offset: 0 });
         }
@@ -411,6 +408,18 @@ impl<'a> Image<'a> {
             let offset = stated - padding.len() as u32 + at as u32;
             return Err(ImageError::Reserved { offset });
         }
+        Ok((image, superblock))
+    }
+
+    /// The tables that a superblock counts, and what is behind; none if they are not
+    /// all there.
+    fn cut(head: &'a [u8; Superblock::SIZE], rest: &'a [u8]) -> Option<(Image<'a>, &'a [u8])> {
+        let superblock = Superblock::decode(head);
+        let (inodes, rest) = records(rest, superblock.inodes)?;
+        let (dirents, rest) = records(rest, superblock.dirents)?;
+        let (preopens, rest) = records(rest, superblock.preopens)?;
+        let (host_preopens, rest) = records(rest, superblock.host_preopens)?;
+        let (names, rest) = rest.split_at_checked(superblock.names_len as usize)?;
         let image = Image {
             inodes,
             dirents,
@@ -419,7 +428,7 @@ impl<'a> Image<'a> {
             names,
             superblock: head,
         };
-        Ok((image, superblock))
+        Some((image, rest))
     }
 
     /// Checks every record.
