@@ -244,7 +244,7 @@ impl FileData {
     /// Bytes of contents that are not the image's: what a file costs of the
     /// [`Space`].
     pub fn heap_bytes(&self) -> u64 {
-        self.extents.iter().map(Extent::heap_len).sum()
+        heap_bytes(&self.extents)
     }
 
     /// What lies in `offset..offset + len`, cut at the end of the file; `image` is
@@ -319,7 +319,7 @@ impl FileData {
             space.give_back(before - extent.heap_len());
             keep += 1;
         }
-        space.give_back(self.extents[keep..].iter().map(Extent::heap_len).sum());
+        space.give_back(heap_bytes(&self.extents[keep..]));
         self.extents.truncate(keep);
         if self.extents.is_empty() {
             self.extents = SmallVec::new();
@@ -519,7 +519,7 @@ impl FileData {
         }
 
         // Reserve everything, then change.
-        let replaced: u64 = self.extents[first..last].iter().map(Extent::heap_len).sum();
+        let replaced = heap_bytes(&self.extents[first..last]);
         let growth = new_end - new_start - replaced;
         space.check(growth)?;
         let len = (new_end - new_start) as usize;
@@ -585,6 +585,13 @@ impl FileData {
 
 /// The part of a packed extent that lies in `from..to`, if there is any; that of
 /// frames has to begin at a chunk.
+/// How many bytes heap extents among some have.
+// Once, and not in every caller.
+#[inline(never)]
+fn heap_bytes(extents: &[Extent]) -> u64 {
+    extents.iter().map(Extent::heap_len).sum()
+}
+
 fn packed_part(extent: &Extent, from: u64, to: u64) -> Option<Extent> {
     let start = from.max(extent.start);
     let end = to.min(extent.end());

@@ -129,6 +129,12 @@ fn without_slashes(mut path: &[u8]) -> &[u8] {
     path
 }
 
+/// Whether there is a NUL in it. No path is long enough for the search by words that
+/// `contains` brings into every program.
+pub fn has_nul(path: &[u8]) -> bool {
+    path.iter().any(|&byte| byte < 1)
+}
+
 /// Walks `path` from the directory `base`.
 ///
 /// Checked in this order, the first failure decides:
@@ -162,7 +168,7 @@ pub fn resolve<'a>(
     };
     match walked {
         // A walk that succeeds has seen all of the path.
-        Err(_) if path.contains(&0) => Err(Errno::INVAL),
+        Err(_) if has_nul(path) => Err(Errno::INVAL),
         walked => walked,
     }
 }

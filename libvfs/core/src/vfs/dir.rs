@@ -45,7 +45,8 @@ fn list<H: Home>(
     to: &mut Listing<'_, H>,
 ) {
     let dots: [(&[u8], Ino); 2] = [(b".", ino), (b"..", dir.parent)];
-    for (own, (name, ino)) in (0..).zip(dots).skip(cookie.min(2) as usize) {
+    for own in cookie..2 {
+        let (name, ino) = dots[own as usize];
         if !to.add(own + 1, ino, Filetype::Directory, name) {
             return;
         }

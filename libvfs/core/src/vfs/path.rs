@@ -6,7 +6,7 @@ use crate::host::Home;
 use crate::inode::Ino;
 use crate::memfs::{Memfs, New};
 use crate::name::NameBuf;
-use crate::resolve::{Follow, resolve};
+use crate::resolve::{Follow, has_nul, resolve};
 use crate::rights::Rights;
 use crate::witx::Hook;
 
@@ -128,7 +128,7 @@ impl Vfs<'_> {
         if target.is_empty() {
             return Err(Errno::NOENT);
         }
-        if target.contains(&0) {
+        if has_nul(target) {
             return Err(Errno::INVAL);
         }
         if target[0] == b'/' {
