@@ -46,8 +46,8 @@ impl<'a> Name<'a> {
 }
 
 /// Room for the longest [`Name`], for calls that change the directory in which, or the
-/// link by which, they found theirs.
-#[derive(Debug)]
+/// link by which, they found theirs. By default there is no room yet.
+#[derive(Debug, Default)]
 pub struct NameBuf(Vec<u8>);
 
 impl NameBuf {

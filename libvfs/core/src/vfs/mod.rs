@@ -74,41 +74,41 @@ impl<'i> Vfs<'i> {
                 false => hosts::JOINED,
             },
             paths: [Vec::new(), Vec::new()],
-            names: [NameBuf::new()?, NameBuf::new()?],
+            names: Default::default(),
         };
+        for name in &mut vfs.names {
+            *name = NameBuf::new()?;
+        }
         for buffer in &mut vfs.paths {
             buffer
                 .try_reserve_exact(PATH_MAX)
                 .map_err(|_| Errno::NOMEM)?;
         }
-        for (fd, stream) in (0..).zip(access.streams) {
-            let ino = match stream {
-                Stream::Host => None,
-                // What a program prints would end in the file that gets the number.
-                Stream::Closed => {
-                    vfs.fds.append(None)?;
-                    continue;
-                }
+        for (fd, stream) in (0..).zip(&access.streams) {
+            let ino = match *stream {
+                Stream::Host | Stream::Closed => None,
                 Stream::Null => Some(vfs.fs.add_unnamed(Device::Null)?),
                 Stream::File(inode) => Ino::new(inode + 1),
             };
             let descriptor = match ino {
-                None => Descriptor::Host(HostFd::new(fd)),
+                // What a program prints would end in the file that gets the number.
+                None if *stream == Stream::Closed => None,
+                None => Some(Descriptor::Host(HostFd::new(fd))),
                 Some(ino) => {
                     vfs.fs.hold(ino)?;
                     let (rights, flags) = match fd {
                         0 => (Rights::of_file(Rights::FD_READ), 0),
                         _ => (Rights::of_file(Rights::FD_WRITE), fdflags::APPEND as u16),
                     };
-                    Descriptor::File(File {
+                    Some(Descriptor::File(File {
                         ino,
                         offset: 0,
                         flags,
                         rights,
-                    })
+                    }))
                 }
             };
-            vfs.fds.append(Some(descriptor))?;
+            vfs.fds.append(descriptor)?;
         }
         for preopen in image.preopens() {
             let ino = Ino::new(preopen.inode + 1).ok_or(Errno::INVAL)?;
