@@ -242,6 +242,18 @@ fn a_program_that_grows_page_by_page_seldom_moves_the_file_system() {
 }
 
 #[test]
+fn what_is_packed_moves_no_further_than_the_program_grows() {
+    // 100 MB, and an engine that gives 2 GB.
+    let (region, most) = (1600, 32768);
+    let mut numbers = Numbers::new(17, region, 65536, most);
+    while grow(&mut numbers, 1) != REFUSED {}
+    assert_eq!(numbers.pages, most - region);
+    // One each time that it has grown by as much, and by half and so on near the end.
+    let most = numbers.pages / region + region.ilog2() + 1;
+    assert!(numbers.moves <= most, "{} times", numbers.moves);
+}
+
+#[test]
 fn no_room_is_taken_that_the_program_may_not_have() {
     let mut numbers = Numbers::new(100, 5, 104, 65536);
     assert_eq!(grow(&mut numbers, 2), 100);

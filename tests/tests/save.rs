@@ -454,8 +454,13 @@ fn a_program_that_damages_its_own_files_gets_errors() {
         flags: Vec::new(),
     };
     place.pack(sample.path(), "app.wasm");
+    let inspected: serde_json::Value =
+        serde_json::from_str(&place.ok("inspect app.wasm --json")).expect("JSON");
+    let memory = |field: &str| inspected["memories"][0][field].as_u64().expect("bytes");
+    let base = memory("program") + memory("headroom");
     let damaged = |from: u64, len: u64, byte: u8| {
-        let end = format!("put new x mkdir dir put dir/x y smash {from} {len} {byte}");
+        let at = base + from;
+        let end = format!("put new x mkdir dir put dir/x y smash {at} {len} {byte}");
         let outcome = place.monaka(&format!("run app.wasm --save-to out -- {end}"));
         assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
         match outcome.code {

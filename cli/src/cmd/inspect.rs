@@ -10,6 +10,7 @@ use monaka_vfs_core::witx;
 
 use super::pack::{Compressed, Summary};
 use crate::module::analyze::Module;
+use crate::module::dense::Initial;
 use crate::module::features::{self, Feature, Runtime};
 use crate::module::labels;
 use crate::module::link::Library;
@@ -18,6 +19,7 @@ use crate::module::packed::Packed;
 use crate::module::parts::{Parts, memories};
 use crate::module::reason::reason;
 use crate::module::refusal::Refusal;
+use crate::module::section::{id, skim};
 use crate::module::tracing;
 use crate::policy::Table;
 use crate::{json, output, report};
@@ -266,16 +268,34 @@ fn shown_memories(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
         let most = memory.maximum.map_or_else(String::new, |most| {
             format!(", at most {}", report::bytes(most))
         });
+        let headroom = match memory.headroom {
+            0 => String::new(),
+            free => format!(", to grow {}", report::bytes(free)),
+        };
         writeln!(
             lines,
-            "{label:<11} {} at the start{most}: program {}, image {}, file system {}",
+            "{label:<11} {} at the start{most}: program {}{headroom}, image {}, file system {}",
             report::bytes(memory.bytes),
             report::bytes(memory.program),
             report::bytes(memory.image),
             report::bytes(memory.file_system),
         )?;
     }
+    if let Some(notice) = initial(packed)?.notice() {
+        writeln!(lines, "{:<11} {notice}", "")?;
+    }
     Ok(lines)
+}
+
+/// What stands in the memories when the program starts.
+fn initial(packed: &Packed<'_>) -> Result<Initial> {
+    for section in skim(packed.wasm) {
+        let section = section?;
+        if section.id == id::DATA {
+            return Initial::of(&section.data, u64::MAX);
+        }
+    }
+    Ok(Initial::default())
 }
 
 fn packed_text(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> {
@@ -421,6 +441,7 @@ fn packed_json(packed: &Packed<'_>, module: &Module<'_>, imports: &[String]) -> 
             "memories",
             serde_json::to_string(&memories(module, packed)?)?,
         ),
+        ("mapped", initial(packed)?.is_mapped().to_string()),
         (
             "imports",
             json::array(imports.iter().map(|name| json::string(name))),

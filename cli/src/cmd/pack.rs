@@ -227,6 +227,7 @@ impl Opts {
         let valid = recipe.finish(tree, old_data)?;
         let image = write(&valid)?;
         let mounted = program.mount(&image)?;
+        warnings.extend(program.notice(&mounted, &image)?);
 
         for warning in warnings.iter().chain(program.notes()) {
             report::warning(warning);

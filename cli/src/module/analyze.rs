@@ -68,7 +68,7 @@ pub(crate) struct Slot {
 struct Global {
     mutable: bool,
     reference: bool,
-    /// What an immutable global holds, where that is an integer known now.
+    /// What it holds at first, where that is an integer known now.
     value: Option<u64>,
 }
 
@@ -159,10 +159,7 @@ impl<'a> Module<'a> {
             Payload::GlobalSection(globals) => {
                 for global in globals {
                     let global = global?;
-                    let value = match global.ty.mutable {
-                        true => None,
-                        false => self.constant(&global.init_expr)?,
-                    };
+                    let value = self.constant(&global.init_expr)?;
                     self.globals.push(Global {
                         mutable: global.ty.mutable,
                         reference: matches!(global.ty.content_type, ValType::Ref(_)),
@@ -267,6 +264,7 @@ impl<'a> Module<'a> {
                 Operator::GlobalGet { global_index } => self
                     .globals
                     .get(global_index as usize)
+                    .filter(|global| !global.mutable)
                     .and_then(|global| global.value),
                 Operator::I32Add | Operator::I32Sub | Operator::I32Mul => {
                     binary(&mut stack, |a, b| {
@@ -350,6 +348,11 @@ impl<'a> Module<'a> {
             .iter()
             .filter(|import| matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)));
         (0..).zip(functions)
+    }
+
+    /// The integer that a global holds when the module starts, where it is known now.
+    pub(crate) fn global(&self, index: u32) -> Option<u64> {
+        self.globals.get(index as usize)?.value
     }
 
     /// The first global that holds a reference and may change.

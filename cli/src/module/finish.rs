@@ -23,6 +23,7 @@ use wasmparser::{
     ProducersSectionReader,
 };
 
+use super::dense::Initial;
 use super::mount::Mounted;
 use super::packed::{self, ImageRecord, first_segments, init_of};
 use super::refusal::Refusal;
@@ -36,6 +37,8 @@ pub(crate) const MAX_SEGMENTS: usize = 100_000;
 pub(crate) struct Finished<'m> {
     /// The sections but for the image; the data section lacks its last segment.
     pub(super) sections: Vec<Section<'m>>,
+    /// What stands in the memories, with the image.
+    pub(super) initial: Initial,
     /// The image's segment up to its first byte.
     header: Vec<u8>,
     undo: Undo,
@@ -72,6 +75,8 @@ impl<'m> Finished<'m> {
             globals: globals_before(spliced, &snapshot)?,
         };
         let (mut data, count) = data(&of(id::DATA)?, segments)?;
+        let mut initial = Initial::of(&data, count - 1)?;
+        initial.add(0, record.address, record.len());
         let mut sections = Vec::with_capacity(spliced.len() + 1);
         let mut produced = false;
         for section in spliced {
@@ -102,6 +107,7 @@ impl<'m> Finished<'m> {
         write_leb(&mut header, record.len());
         Ok(Finished {
             sections,
+            initial,
             header,
             undo,
             record,

@@ -26,7 +26,7 @@ use anyhow::{Context as _, Result};
 use monaka_vfs_core::image::Written;
 use monaka_vfs_core::image::format::VERSION;
 use monaka_vfs_core::link::ABI;
-use monaka_vfs_core::merge::{CONFIGURE, MOUNT, RESERVE, SETTINGS};
+use monaka_vfs_core::merge::{CONFIGURE, HEADROOM_MAX, MOUNT, RESERVE, SETTINGS};
 use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
 use wasm_encoder::{ConstExpr, Encode as _};
 use wasmparser::{
@@ -35,6 +35,7 @@ use wasmparser::{
 
 use super::analyze::Module;
 use super::blob::{Blob, Variant};
+use super::dense::Initial;
 use super::finish::{self, MAX_SEGMENTS, Segment};
 use super::graft::Graft;
 use super::mount::{Configure, Mount, MountError, Mounted};
@@ -123,6 +124,16 @@ impl MergeRecord {
         })
     }
 
+    /// Where the file system begins in the memory that it is in.
+    pub(crate) fn base(&self, module: &Module<'_>) -> Result<u64, Refusal> {
+        match self.layout {
+            Layout::Single => module.global(self.globals).ok_or_else(|| {
+                Refusal::DamagedPack(format!("{SECTION}: nothing says where it is"))
+            }),
+            Layout::Multi => Ok(0),
+        }
+    }
+
     /// The record of a module, if it was merged.
     pub(crate) fn of(sections: &[Section<'_>]) -> Result<Option<MergeRecord>, Refusal> {
         let payload = sections
@@ -157,9 +168,15 @@ pub(crate) struct Merged<'a> {
 /// last segment.
 pub(super) struct Stated<'m> {
     pub(super) sections: Vec<Section<'m>>,
+    /// What stands in the memories, with the image.
+    pub(super) initial: Initial,
     record: ImageRecord,
     merge: MergeRecord,
 }
+
+/// The fewest pages that are kept free behind a program, where there is room: 4 MiB,
+/// more than most take before they do what they are there for.
+const HEADROOM_MIN: u64 = 64;
 
 /// The most pages of a 32-bit memory.
 pub(crate) const PAGES_MAX: u64 = 65536;
@@ -361,6 +378,7 @@ impl<'a> Merged<'a> {
             sections,
             mut record,
             merge,
+            ..
         } = self.stated(mounted, image)?;
         let mut header = Vec::new();
         segment_header(
@@ -382,36 +400,42 @@ impl<'a> Merged<'a> {
     ) -> Result<Stated<'_>> {
         let snapshot = split(&mounted.wasm)?;
         let pages = memory_pages(&snapshot)?;
-        let base = match self.record.layout {
-            Layout::Single => self.record.minimum * PAGE,
+        let own = match self.record.layout {
+            Layout::Single => self.record.minimum,
             Layout::Multi => 0,
         };
-        let size = base / PAGE + pages;
-        if size > PAGES_MAX {
+        if own + pages > PAGES_MAX {
             return Err(MountError::TooLarge {
                 needed: pages * PAGE,
-                size: base,
+                size: own * PAGE,
                 maximum: PAGES_MAX * PAGE,
             }
             .into());
         }
-        let record = ImageRecord {
+        let mut record = ImageRecord {
             format: VERSION,
             abi: ABI,
             flags: self.flags,
             tables_len: u32::try_from(image.tables.len())?,
-            address: base + u64::from(mounted.address),
+            address: u64::from(mounted.address),
             data_len: image.data_len,
             digest: [0; 32],
         };
         let mut merge = self.record;
         let mut data = Data::new(&self.sections, self.record.segments)?;
+        let initial = data.near(&snapshot, self.record.memory, own * PAGE, &record)?;
+        let headroom = match self.record.layout {
+            Layout::Single => self.headroom(pages, initial.room(self.record.memory)),
+            Layout::Multi => 0,
+        };
+        let base = (own + headroom) * PAGE;
+        record.address += base;
         data.append(&snapshot, self.record.memory, base)?;
         merge.segments = data.own;
         let mut sections = Vec::with_capacity(self.sections.len() + 1);
         for section in &self.sections {
             sections.push(match section.id {
-                id::MEMORY => self.memory(section, pages)?,
+                id::MEMORY => self.memory(section, headroom + pages)?,
                 id::GLOBAL => self.globals(section, &snapshot, base)?,
                 id::DATA_COUNT => {
                     let mut count = Vec::new();
@@ -424,12 +448,29 @@ impl<'a> Merged<'a> {
         }
         Ok(Stated {
             sections,
+            initial,
             record,
             merge,
         })
     }
 
-    /// The memory section with room for the file system's `pages`.
+    /// The pages that are kept free between the program and the file system's `pages`,
+    /// with `room` bytes to move those up.
+    ///
+    /// Where a program grows into the file system all of that moves, the image too. So
+    /// it may grow first by as much as that is. It costs no byte of the module, but what
+    /// an engine lays out when it compiles it is larger by as much.
+    fn headroom(&self, pages: u64, room: u64) -> u64 {
+        let own = self.record.minimum;
+        let may_grow = self.record.maximum.unwrap_or(PAGES_MAX).saturating_sub(own);
+        pages
+            .clamp(HEADROOM_MIN, HEADROOM_MAX.into())
+            .min(may_grow)
+            .min(room / PAGE)
+            .min(PAGES_MAX - own - pages)
+    }
+
+    /// The memory section with `pages` behind the program's.
     fn memory(&self, section: &Section<'_>, pages: u64) -> Result<Section<'a>> {
         let mut memories = wasm_encoder::MemorySection::new();
         let reader = MemorySectionReader::new(section.reader())?;
@@ -550,6 +591,22 @@ impl<'d> Data<'d> {
             ours: Vec::new(),
             count: own.into(),
         })
+    }
+
+    /// What stands in the memories with the snapshot's and the image in `memory`, from
+    /// `base` on.
+    fn near(
+        &self,
+        snapshot: &[Section<'_>],
+        memory: u32,
+        base: u64,
+        image: &ImageRecord,
+    ) -> Result<Initial> {
+        let section = find(snapshot, id::DATA).context("the snapshot has no data")?;
+        let mut initial = Initial::of(&self.encode(0), u64::MAX)?;
+        initial.append(&Initial::of(&section.data, u64::MAX)?, memory, base);
+        initial.add(memory, base + image.address, image.len());
+        Ok(initial)
     }
 
     /// Adds the snapshot's, `base` bytes further on in `memory`.

@@ -15,6 +15,7 @@ pub(crate) mod blob;
 pub(crate) mod checkpoint;
 pub(crate) mod checkup;
 mod code;
+pub(crate) mod dense;
 pub(crate) mod detach;
 pub(crate) mod exposed;
 pub(crate) mod features;

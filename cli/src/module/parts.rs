@@ -121,6 +121,8 @@ pub(crate) struct Memory {
     pub(crate) maximum: Option<u64>,
     /// How much of it the program brings.
     pub(crate) program: u64,
+    /// How much of it is kept free for the program to grow.
+    pub(crate) headroom: u64,
     pub(crate) image: u64,
     /// The file system's own, its heap and what is free in it.
     pub(crate) file_system: u64,
@@ -133,6 +135,10 @@ pub(crate) fn memories(module: &Module<'_>, packed: &Packed<'_>) -> Result<Vec<M
         None => Some(undo_of(packed)?),
     };
     let ours = packed.merged.map_or(0, |merged| merged.memory as usize);
+    let base = packed
+        .merged
+        .map(|merged| merged.base(module))
+        .transpose()?;
     let memories = module.memories.iter().enumerate();
     let memory = |(index, ty): (usize, &wasmparser::MemoryType)| {
         let page = page_size(ty);
@@ -150,12 +156,17 @@ pub(crate) fn memories(module: &Module<'_>, packed: &Packed<'_>) -> Result<Vec<M
         } else {
             0
         };
+        let headroom = match base {
+            Some(base) if index == ours => base.min(bytes).saturating_sub(program),
+            _ => 0,
+        };
         Memory {
             bytes,
             maximum: ty.maximum.map(|pages| pages.saturating_mul(page)),
             program,
+            headroom,
             image,
-            file_system: (bytes - program).saturating_sub(image),
+            file_system: (bytes - program - headroom).saturating_sub(image),
         }
     };
     Ok(memories.map(memory).collect())

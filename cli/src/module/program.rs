@@ -6,6 +6,7 @@ use anyhow::Result;
 use monaka_vfs_core::image::Written;
 
 use super::analyze::Module;
+use super::dense::Initial;
 use super::finish::Finished;
 use super::link::Library;
 use super::merge::{Layout, Merged};
@@ -103,6 +104,22 @@ impl<'a> Program<'a> {
         }
     }
 
+    /// What the user should know of how it starts, once it is `mounted`.
+    pub(crate) fn notice<S>(
+        &self,
+        mounted: &Mounted,
+        image: &Written<'_, S>,
+    ) -> Result<Option<String>> {
+        let (_, initial) = self.sections(mounted, image)?;
+        let notice = initial.notice();
+        Ok(match self {
+            Program::Merged(merged) if merged.record.layout == Layout::Single => {
+                notice.map(|notice| notice + "; --memory multi leaves the program's as it is")
+            }
+            _ => notice,
+        })
+    }
+
     /// Runs the file system alone to mount the image.
     pub(crate) fn mount<S>(&self, image: &Written<'_, S>) -> Result<Mounted> {
         match self {
@@ -111,13 +128,13 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// The packed module's sections but for the image: the data section lacks its last
-    /// segment.
-    pub(super) fn sections<'s, S>(
+    /// The packed module's sections but for the image, as the data section lacks its last
+    /// segment; and what stands in the memories with it.
+    pub(crate) fn sections<'s, S>(
         &'s self,
         mounted: &'s Mounted,
         image: &Written<'_, S>,
-    ) -> Result<Vec<Section<'s>>> {
+    ) -> Result<(Vec<Section<'s>>, Initial)> {
         Ok(match self {
             Program::Linked(linked) => {
                 let Linked {
@@ -126,9 +143,13 @@ impl<'a> Program<'a> {
                     flags,
                     ..
                 } = linked;
-                Finished::new(sections, mounted, image, *segments, *flags)?.sections
+                let finished = Finished::new(sections, mounted, image, *segments, *flags)?;
+                (finished.sections, finished.initial)
             }
-            Program::Merged(merged) => merged.stated(mounted, image)?.sections,
+            Program::Merged(merged) => {
+                let stated = merged.stated(mounted, image)?;
+                (stated.sections, stated.initial)
+            }
         })
     }
 

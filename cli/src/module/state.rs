@@ -33,7 +33,7 @@ pub(crate) fn check(packed: &Packed<'_>, module: &Module<'_>) -> Result<String> 
     let mut original = Vec::new();
     let program = Program::reopen(packed, module, &mut original, false)?;
     let mounted = program.mount(&image)?;
-    let made = program.sections(&mounted, &image)?;
+    let (made, _) = program.sections(&mounted, &image)?;
     let fresh = State::of(&made).context("the state cannot be made anew")?;
     State::of(&split(packed.wasm)?)?.compare(&fresh)?;
     Ok("as mounting the image makes it".into())

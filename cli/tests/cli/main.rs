@@ -19,6 +19,7 @@ mod look;
 mod policy;
 mod sources;
 mod spec;
+mod start;
 #[cfg(unix)]
 mod verify;
 

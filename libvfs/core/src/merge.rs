@@ -163,7 +163,8 @@ pub const FINISH: &str = "finish";
 /// Grows the program's memory.
 pub const GROW: &str = "grow";
 
-/// The most pages that are kept free behind a program that grows: 16 MiB.
+/// The most pages that are kept free behind a program that has not grown yet, or only
+/// because it grows: 16 MiB.
 pub const HEADROOM_MAX: u32 = 256;
 
 /// What `memory.grow` answers when it does not grow.
@@ -203,9 +204,11 @@ pub trait Layout {
 /// Gives the program `delta` more pages; answers how many it had, or
 /// [`REFUSED`] with nothing changed.
 ///
-/// Where the file system is in the way it moves up, and by a quarter of the
-/// program further than needed, so that a program that grows page by page does
-/// not move it each time.
+/// Where the file system is in the way it moves up, and by as much as it moves further
+/// than needed, or by a quarter of the program if that is more. So a program that grows
+/// page by page does not move it each time, and what is moved, which may be all that is
+/// packed, is no more than what the program grows by until the next time; or half of
+/// that and so on, where the engine does not give so much.
 ///
 /// In the blob this runs while its own stack moves. It therefore touches no
 /// memory but through `layout`, which a test of the compiled function asserts.
@@ -220,15 +223,15 @@ pub fn grow(layout: &mut impl Layout, delta: u32) -> u32 {
     let base = layout.base() >> 16;
     if new > base {
         let end = layout.whole_pages();
-        let roomy = (new + (new / 4).min(HEADROOM_MAX)).min(limit);
-        let to = if layout.whole_grow(roomy - base) != REFUSED {
-            roomy
-        } else if layout.whole_grow(new - base) != REFUSED {
-            new
-        } else {
-            return REFUSED;
-        };
-        layout.move_bytes(to << 16, base << 16, (end - base) << 16);
+        let moved = end - base;
+        let mut to = (new + (new / 4).min(HEADROOM_MAX).max(moved)).min(limit);
+        while layout.whole_grow(to - base) == REFUSED {
+            if to == new {
+                return REFUSED;
+            }
+            to = new + (to - new) / 2;
+        }
+        layout.move_bytes(to << 16, base << 16, moved << 16);
         // What was appended is zero already.
         layout.clear(base << 16, (to.min(end) - base) << 16);
         layout.set_base(to << 16);

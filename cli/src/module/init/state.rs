@@ -197,7 +197,7 @@ impl<'p> State<'p> {
             other => anyhow::bail!("global {index} holds {other:?}"),
         };
         let (base, pages) = (word(merged.globals)?, word(merged.globals + 1)?);
-        let moved = base.checked_sub(merged.minimum * PAGE);
+        let moved = base.checked_sub(merged.base(self.module)?);
         let moved = moved.context("the file system has moved down")?;
         self.record.address += moved;
         merged.minimum = pages;
