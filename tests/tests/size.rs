@@ -90,9 +90,8 @@ fn print(sizes: &Sizes) -> String {
 fn grown<'s>(accepted: &Sizes, now: &'s Sizes) -> Vec<&'s str> {
     let too_large = |(name, bytes): &(&'s String, &u64)| {
         let accepted = accepted.get(*name).copied().unwrap_or(0) as f64;
-        let limits = LIMITS.iter().filter(|(what, _)| name.starts_with(what));
-        **bytes as f64 > accepted * (1.0 + TOLERANCE)
-            || limits.into_iter().any(|(_, limit)| *bytes > limit)
+        let mut limits = LIMITS.iter().filter(|(what, _)| name.starts_with(what));
+        **bytes as f64 > accepted * (1.0 + TOLERANCE) || limits.any(|(_, limit)| *bytes > limit)
     };
     let names = now.iter().filter(too_large);
     names.map(|(name, _)| name.as_str()).collect()
