@@ -10,7 +10,7 @@ use crate::samples::Samples;
 use crate::workload::{Workload, prose};
 
 /// How often a call is made in a pass, where calls take nanoseconds.
-const REPEAT: f64 = 30_000.0;
+const REPEAT: f64 = 10_000.0;
 
 const CALLS: [(&str, &str); 11] = [
     ("read", "read 1 byte"),
