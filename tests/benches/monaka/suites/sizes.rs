@@ -90,8 +90,8 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
     }
 }
 
-/// A directory of so many files.
-fn plant(files: u64, len: usize) -> TempDir {
+/// A directory of so many files of `len` bytes.
+pub(super) fn plant(files: u64, len: usize) -> TempDir {
     let place = on_disk();
     let bytes = noise(len + 997);
     for file in 0..files {

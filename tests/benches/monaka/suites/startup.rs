@@ -13,7 +13,9 @@ use crate::Setup;
 use crate::home::Home;
 use crate::report::{Chapter, Plot, Row, Series, Table, Verdict};
 use crate::samples::{Round, Samples};
-use crate::workload::{noise, on_disk};
+use crate::workload::on_disk;
+
+use super::sizes;
 
 /// Bytes in the images, in files of a megabyte.
 const MEGABYTES: [u64; 5] = [0, 1, 10, 100, 500];
@@ -73,22 +75,10 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
         Home::Linked => (home, linked.clone()),
         _ => (home, plain.clone()),
     });
-    for megabytes in MEGABYTES {
-        let files = plant(megabytes, 1 << 20);
-        let name = format!("size.{megabytes}");
-        measure(
-            &engine,
-            &plain,
-            &modules,
-            &[],
-            files.path(),
-            &name,
-            &mut rounds,
-        );
-    }
-    for number in FILES {
-        let files = plant(number, 100);
-        let name = format!("files.{number}");
+    let sizes = MEGABYTES.map(|megabytes| (format!("size.{megabytes}"), megabytes, 1 << 20));
+    let counts = FILES.map(|number| (format!("files.{number}"), number, 100));
+    for (name, number, len) in sizes.into_iter().chain(counts) {
+        let files = plant(number, len);
         measure(
             &engine,
             &plain,
@@ -176,17 +166,8 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
 
 /// A directory with a file `first` and so many others of `len` bytes.
 fn plant(files: u64, len: usize) -> TempDir {
-    let place = on_disk();
+    let place = sizes::plant(files, len);
     fs::write(place.path().join("first"), "x").expect("write");
-    let bytes = noise(len + 997);
-    for file in 0..files {
-        let directory = place.path().join(format!("d{:03}", file % 100));
-        if file < 100 {
-            fs::create_dir(&directory).expect("create a directory");
-        }
-        let at = (file % 997) as usize;
-        fs::write(directory.join(format!("{file:06}")), &bytes[at..at + len]).expect("write");
-    }
     place
 }
 
