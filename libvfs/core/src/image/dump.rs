@@ -20,7 +20,8 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use super::format::{ROOT, VERSION};
-use super::reader::{Dirent, Image, Inode, Kind};
+use super::reader::Image;
+use super::record::{Dirent, Inode, Kind};
 use super::tree::Limits;
 use crate::access::{Clock, STREAMS, Stream};
 

@@ -11,8 +11,10 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
 
+use super::error::ImageError;
 use super::format::{DIRECTORY, ROOT, Superblock};
-use super::reader::{Dirent, Image, ImageError, Inode};
+use super::reader::Image;
+use super::record::{Dirent, Inode};
 use super::tree::Limits;
 
 /// An image's tables, hostile but for the superblock.

@@ -19,16 +19,25 @@
 
 pub mod format;
 
+mod check;
 mod dump;
+mod error;
 mod glance;
+mod node;
 mod reader;
+mod record;
 mod tree;
+mod valid;
 mod writer;
 
 pub use dump::{Dump, Escaped};
+pub use error::{ImageError, TreeError};
 pub use glance::{Glance, tables_len};
-pub use reader::{Dirent, Dirents, Image, ImageError, Inode, Kind, Preopen, Record};
-pub use tree::{Contents, HostDirectory, Limits, Meta, NodeId, Tree, TreeError, ValidTree};
+pub use node::{Contents, Meta, NodeId};
+pub use reader::Image;
+pub use record::{Dirent, Dirents, Inode, Kind, Preopen, Record};
+pub use tree::{HostDirectory, Limits, Tree};
+pub use valid::ValidTree;
 pub use writer::{Content, WriteError, Written, write};
 
 /// An image's address in memory is a multiple of this, so that what is aligned

@@ -15,35 +15,12 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::fmt;
 
-use crate::access::{Access, STREAMS, Stream};
-use crate::device::Device;
-
-use super::Escaped;
+use super::error::TreeError;
 use super::format::{is_name, is_path};
-
-/// A node of a [`Tree`]; valid for the tree that answered it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(u32);
-
-impl NodeId {
-    /// The root directory.
-    pub const ROOT: NodeId = NodeId(0);
-
-    fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// What is kept of a file beside its contents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Meta {
-    /// When it was last modified, in nanoseconds since 1970.
-    pub mtime: u64,
-    /// Whether it may be executed.
-    pub executable: bool,
-}
+use super::node::{Body, Contents, Meta, Node, NodeId};
+use crate::access::Access;
+use crate::device::Device;
 
 /// How much the program may add to the packed tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,160 +54,16 @@ pub struct HostDirectory<B> {
     pub read_only: bool,
 }
 
-/// What a node is, with what it holds; a directory's entries are
-/// [`Tree::children`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents<'t, S> {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    Regular {
-        /// Its length in bytes.
-        len: u64,
-        /// How many bytes that takes where it is compressed.
-        stored: Option<u32>,
-        /// Where its contents are, in the form in which they are stored.
-        source: &'t S,
-    },
-    /// A symbolic link.
-    Symlink {
-        /// Where it leads.
-        target: &'t [u8],
-    },
-    /// A device.
-    Device(Device),
-}
-
-/// Why something cannot be part of a tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TreeError {
-    /// Not a name that a directory entry can have.
-    Name(Box<[u8]>),
-    /// Not a target that a symbolic link can have.
-    Target {
-        /// The link's name.
-        name: Box<[u8]>,
-        /// The target.
-        target: Box<[u8]>,
-    },
-    /// Only a directory has entries.
-    NotADirectory {
-        /// The name of the entry, or the path up to what is no directory.
-        name: Box<[u8]>,
-    },
-    /// A directory cannot have a second name.
-    DirectoryLink {
-        /// The second name.
-        name: Box<[u8]>,
-    },
-    /// More nodes than can be numbered.
-    TooMany,
-    /// Not a name that a preopened directory can have.
-    PreopenName(Box<[u8]>),
-    /// A preopen that is not, or no longer, a directory of the tree.
-    Preopen(Box<[u8]>),
-    /// A program with no preopened directory reaches nothing.
-    NoPreopen,
-    /// What a stream should be is not, or no longer, a file of the tree.
-    Stream {
-        /// The stream's descriptor.
-        fd: usize,
-        /// The file's path.
-        path: Box<[u8]>,
-    },
-    /// What a stream should write to is read-only.
-    ReadOnlyStream {
-        /// The stream's descriptor.
-        fd: usize,
-        /// The file's path.
-        path: Box<[u8]>,
-    },
-}
-
-impl fmt::Display for TreeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TreeError::Name(name) => write!(
-                f,
-                "`{}` cannot name a file (1 to 255 bytes, not `.` or `..`, no `/`, no NUL)",
-                Escaped(name)
-            ),
-            TreeError::Target { name, target } => write!(
-                f,
-                "symbolic link `{}`: target `{}` is not 1 to 4095 bytes without NUL",
-                Escaped(name),
-                Escaped(target)
-            ),
-            TreeError::NotADirectory { name } => {
-                write!(f, "`{}` is not a directory", Escaped(name))
-            }
-            TreeError::DirectoryLink { name } => {
-                write!(f, "`{}` would be a hard link to a directory", Escaped(name))
-            }
-            TreeError::TooMany => f.write_str("more than 4294967295 files"),
-            TreeError::PreopenName(name) => write!(
-                f,
-                "`{}` cannot name a preopened directory (1 to 4095 bytes, no NUL)",
-                Escaped(name)
-            ),
-            TreeError::Preopen(name) => {
-                write!(
-                    f,
-                    "preopened `{}` is not a directory of the tree",
-                    Escaped(name)
-                )
-            }
-            TreeError::NoPreopen => f.write_str("no directory is preopened"),
-            TreeError::Stream { fd, path } => write!(
-                f,
-                "{} should be `{}`, which is not a packed file",
-                STREAMS[*fd],
-                Escaped(path)
-            ),
-            TreeError::ReadOnlyStream { fd, path } => write!(
-                f,
-                "{} should go to `{}`, which is read-only",
-                STREAMS[*fd],
-                Escaped(path)
-            ),
-        }
-    }
-}
-
-impl core::error::Error for TreeError {}
-
 /// A directory tree to be packed: an arena of nodes of which the root is the first.
 #[derive(Clone, Debug)]
 pub struct Tree<S> {
-    nodes: Vec<Node<S>>,
+    pub(super) nodes: Vec<Node<S>>,
     /// Name and directory, in the order of their descriptors.
-    preopens: Vec<(Box<[u8]>, NodeId)>,
+    pub(super) preopens: Vec<(Box<[u8]>, NodeId)>,
     limits: Limits,
     /// Files by their paths, so that one that is replaced stays what it is.
-    access: Access<Box<[u8]>>,
+    pub(super) access: Access<Box<[u8]>>,
     host_directories: Vec<HostDirectory<Box<[u8]>>>,
-}
-
-#[derive(Clone, Debug)]
-struct Node<S> {
-    meta: Meta,
-    /// As its parent where it is not said.
-    read_only: Option<bool>,
-    body: Body<S>,
-}
-
-#[derive(Clone, Debug)]
-enum Body<S> {
-    Directory(BTreeMap<Box<[u8]>, NodeId>),
-    Regular {
-        len: u64,
-        stored: Option<u32>,
-        source: S,
-    },
-    Symlink {
-        target: Box<[u8]>,
-    },
-    Device(Device),
 }
 
 impl<S> Tree<S> {
@@ -578,67 +411,6 @@ impl<S> Tree<S> {
         components(path).try_fold(NodeId::ROOT, |at, name| self.child(at, name))
     }
 
-    /// Checks what depends on the tree as a whole and numbers its nodes.
-    pub fn validate(self) -> Result<ValidTree<S>, TreeError> {
-        let mut order = Vec::from([NodeId::ROOT]);
-        let mut inodes = Vec::from_iter(self.nodes.iter().map(|_| None));
-        inodes[NodeId::ROOT.index()] = Some(0);
-        let said = |node: NodeId| self.nodes[node.index()].read_only;
-        let mut read_only = Vec::from_iter(self.nodes.iter().map(|_| false));
-        read_only[NodeId::ROOT.index()] = said(NodeId::ROOT).unwrap_or(false);
-        let mut next = 0;
-        while next < order.len() {
-            let parent = read_only[order[next].index()];
-            for (_, child) in self.children(order[next]) {
-                // Of a file with several names one suffices.
-                read_only[child.index()] |= said(child).unwrap_or(parent);
-                if inodes[child.index()].is_none() {
-                    // No more than there are nodes, so it fits.
-                    inodes[child.index()] = Some(order.len() as u32);
-                    order.push(child);
-                }
-            }
-            next += 1;
-        }
-        if self.preopens.is_empty() {
-            return Err(TreeError::NoPreopen);
-        }
-        for (name, node) in &self.preopens {
-            if !self.is_directory(*node) || inodes[node.index()].is_none() {
-                return Err(TreeError::Preopen(name.clone()));
-            }
-        }
-        let mut streams = [Stream::Host; 3];
-        for (fd, stream) in self.access.streams.iter().enumerate() {
-            streams[fd] = match stream {
-                Stream::Host => Stream::Host,
-                Stream::Closed => Stream::Closed,
-                Stream::Null => Stream::Null,
-                Stream::File(path) => {
-                    let (fd, path) = (fd, path.clone());
-                    let node = self.lookup(&path);
-                    let is_file = |node: &NodeId| {
-                        matches!(self.nodes[node.index()].body, Body::Regular { .. })
-                    };
-                    let Some(node) = node.filter(is_file) else {
-                        return Err(TreeError::Stream { fd, path });
-                    };
-                    if fd > 0 && read_only[node.index()] {
-                        return Err(TreeError::ReadOnlyStream { fd, path });
-                    }
-                    Stream::File(node)
-                }
-            };
-        }
-        Ok(ValidTree {
-            tree: self,
-            order,
-            inodes,
-            read_only,
-            streams,
-        })
-    }
-
     fn add(
         &mut self,
         parent: NodeId,
@@ -679,56 +451,6 @@ impl<S> Tree<S> {
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/')
         .filter(|name| !matches!(*name, b"" | b"."))
-}
-
-/// A tree that can be written: its nodes are numbered and its preopened
-/// directories are in it.
-///
-/// The numbers are breadth first and by name, so they depend on nothing but
-/// the tree's shape, and a directory's is smaller than those of its entries.
-#[derive(Clone, Debug)]
-pub struct ValidTree<S> {
-    tree: Tree<S>,
-    /// The nodes by inode.
-    order: Vec<NodeId>,
-    /// The inodes by node; none if nothing names it any longer.
-    inodes: Vec<Option<u32>>,
-    /// By node.
-    read_only: Vec<bool>,
-    streams: [Stream<NodeId>; 3],
-}
-
-impl<S> ValidTree<S> {
-    /// The tree itself.
-    pub fn tree(&self) -> &Tree<S> {
-        &self.tree
-    }
-
-    /// The tree, to be changed again.
-    pub fn into_tree(self) -> Tree<S> {
-        self.tree
-    }
-
-    /// All nodes of the tree, each once and in the order of their inodes.
-    pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeId> {
-        self.order.iter().copied()
-    }
-
-    /// Whether a node is read-only.
-    pub(super) fn is_read_only(&self, node: NodeId) -> bool {
-        self.read_only[node.index()]
-    }
-
-    /// What the streams are, by inode.
-    pub(super) fn streams(&self) -> [Stream<u32>; 3] {
-        self.streams
-            .map(|stream| stream.map(|node| self.inode(node)))
-    }
-
-    /// The inode of a node that is in the tree.
-    pub(super) fn inode(&self, node: NodeId) -> u32 {
-        self.inodes[node.index()].expect("validate() has numbered every node of the tree")
-    }
 }
 
 #[cfg(test)]
@@ -835,29 +557,6 @@ mod tests {
         assert!(matches!(
             tree.add_link(NodeId::ROOT, b"e", directory),
             Err(TreeError::DirectoryLink { .. })
-        ));
-    }
-
-    #[test]
-    fn validate_asks_for_preopens_in_the_tree() {
-        assert_eq!(tree().validate().err(), Some(TreeError::NoPreopen));
-
-        let mut gone = tree();
-        let directory = gone.make_directories(b"d/e", META).unwrap();
-        gone.add_preopen(b"/d/e", directory).unwrap();
-        gone.add_file(NodeId::ROOT, b"d", META, 0, "").unwrap();
-        assert_eq!(
-            gone.validate().err(),
-            Some(TreeError::Preopen(b"/d/e"[..].into()))
-        );
-
-        let mut file = tree();
-        let node = file.add_file(NodeId::ROOT, b"f", META, 0, "").unwrap();
-        file.add_preopen(b"/f", node).unwrap();
-        assert!(matches!(file.validate(), Err(TreeError::Preopen(_))));
-        assert!(matches!(
-            tree().add_preopen(b"", NodeId::ROOT),
-            Err(TreeError::PreopenName(_))
         ));
     }
 }

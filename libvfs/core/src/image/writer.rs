@@ -13,7 +13,8 @@ use super::format::{
     InodeRecord, LARGE, LARGE_ALIGN, MAGIC, PreopenRecord, READ_ONLY, REGULAR, SMALL_ALIGN,
     SOCKETS, STREAM_CLOSED, STREAM_HOST, STREAM_NULL, SYMLINK, Superblock, VERSION,
 };
-use super::tree::{Contents, ValidTree};
+use super::node::Contents;
+use super::valid::ValidTree;
 use crate::access::{Access, Stream};
 
 /// An image without its data.
@@ -262,7 +263,8 @@ fn append(names: &mut Vec<u8>, name: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::{Meta, NodeId, Tree};
+    use super::super::node::{Meta, NodeId};
+    use super::super::tree::Tree;
     use super::*;
 
     fn valid(files: &[(&str, u64)]) -> ValidTree<u64> {
