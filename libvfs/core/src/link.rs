@@ -20,7 +20,7 @@
 //! `reserve(request: u32) -> u32`
 //! : takes room for an image of `tables_len + data_len` bytes from the
 //!   program's allocator and answers its address, a multiple of
-//!   [`ALIGN`](crate::image::ALIGN), or 0 when there is none. The
+//!   [`ALIGN`], or 0 when there is none. The
 //!   room reads as zeros up to stray allocator bookkeeping.
 //!
 //! `mount(request: u32) -> u32`
@@ -95,7 +95,7 @@ impl Request {
 }
 
 impl Request {
-    /// Bytes to reserve, so that an [`ALIGN`](crate::image::ALIGN)ed address and
+    /// Bytes to reserve, so that an [`ALIGN`]ed address and
     /// the bytes from there are within a block. None where that is more than
     /// half the address space, which is where Rust's slices end.
     pub fn room(&self) -> Option<usize> {
