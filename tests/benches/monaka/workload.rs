@@ -18,7 +18,8 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 use crate::Setup;
 use crate::home::Home;
 use crate::peers;
-use crate::samples::Round;
+use crate::report::{Row, Table};
+use crate::samples::{Round, Samples};
 
 /// A program with its files, in each home that is here: compiled before anything is
 /// measured, and run from this process, one home after the other.
@@ -117,6 +118,21 @@ impl Workload {
     /// The homes that are here.
     pub(crate) fn homes(&self) -> Vec<Home> {
         self.homes.iter().map(|(home, _)| *home).collect()
+    }
+
+    /// What calls take in the homes that are here: `HOME.NAME` for each name of `calls`,
+    /// which say what they are.
+    pub(crate) fn table(&self, title: &str, calls: &[(&str, &str)], samples: &Samples) -> Table {
+        let row = |(call, what): &(&str, &str)| {
+            let cell = |(home, _): &(Home, _)| samples.median(&format!("{}.{call}", home.name()));
+            Row::new(*what, self.homes.iter().map(cell).collect::<Vec<_>>())
+        };
+        let name = |home: Home| home.name().to_owned();
+        Table {
+            title: title.into(),
+            columns: self.homes().into_iter().map(name).collect(),
+            rows: calls.iter().map(row).collect(),
+        }
     }
 
     /// Measures each home once: `HOME.NAME`.

@@ -6,13 +6,8 @@
  *                      file and reading 100 bytes anywhere in it costs, in nanoseconds
  */
 #include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "bench.h"
 
 #define PIECE (64 << 10)
 #define LOOKS 2000
@@ -25,24 +20,6 @@ struct file {
 static struct file *files;
 static long count, room;
 static char buffer[PIECE];
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1e9 + t.tv_nsec;
-}
-
-static void fail(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static int open_file(const char *path) {
-    int fd = open(path, O_RDONLY);
-    if (fd < 0)
-        fail(path);
-    return fd;
-}
 
 static void note(const char *path, long size) {
     if (count == room) {
@@ -78,13 +55,13 @@ static void find(const char *directory, int one) {
 }
 
 static void read_all(long passes) {
-    double best = 0;
+    double best = NEVER;
     long bytes = 0;
     for (long pass = 0; pass < passes; pass++) {
         double start = now();
         bytes = 0;
         for (long at = 0; at < count; at++) {
-            int fd = open_file(files[at].path);
+            int fd = open_or_fail(files[at].path, O_RDONLY);
             long got, sum = 0;
             while ((got = read(fd, buffer, PIECE)) > 0)
                 sum += got;
@@ -93,22 +70,17 @@ static void read_all(long passes) {
             bytes += sum;
             close(fd);
         }
-        double took = now() - start;
-        if (pass == 0 || took < best)
-            best = took;
+        least(&best, now() - start);
     }
-    printf("files %ld\nbytes %ld\nread %.0f\n", count, bytes, best / (bytes / 1048576.0));
+    printf("files %ld\nbytes %ld\nread %.0f\n", count, bytes, best * MIB / bytes);
 }
 
 static void look_anywhere(void) {
-    unsigned state = 1;
     double start = now();
     for (int look = 0; look < LOOKS; look++) {
-        state = state * 1664525 + 1013904223;
-        struct file *file = &files[(state >> 8) % count];
-        state = state * 1664525 + 1013904223;
-        int fd = open_file(file->path);
-        if (pread(fd, buffer, 100, (state >> 8) % (file->size - 99)) != 100)
+        struct file *file = &files[number_below(count)];
+        int fd = open_or_fail(file->path, O_RDONLY);
+        if (pread(fd, buffer, 100, number_below(file->size - 99)) != 100)
             fail(file->path);
         close(fd);
     }
@@ -121,7 +93,7 @@ int main(int argc, char **argv) {
     if (count == 0)
         return 1;
     if (passes == 0) {
-        int fd = open_file(files[0].path);
+        int fd = open_or_fail(files[0].path, O_RDONLY);
         return read(fd, buffer, 100) != 100;
     }
     read_all(passes);

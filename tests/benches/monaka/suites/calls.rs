@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::Setup;
 use crate::home::Home;
-use crate::report::{Chapter, Row, Table, Verdict};
+use crate::report::{Chapter, Verdict};
 use crate::samples::Samples;
 use crate::workload::{Workload, prose};
 
@@ -32,22 +32,13 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
     for _ in setup.rounds() {
         samples.push(workload.round(|home| home.args(REPEAT)));
     }
-    let homes = workload.homes();
-    let row = |(call, what): (&str, &str)| {
-        let cell = |home: &Home| samples.median(&format!("{}.{call}", home.name()));
-        Row::new(what, homes.iter().map(cell).collect::<Vec<_>>())
-    };
     Chapter {
         title: "Calls".into(),
         text: "A C program calls in loops. Files for storms are 10,000 in one directory, \
                fewer where calls are slow. Against tmpfs, limits are for `pread`, open + close \
                and `stat`: calls that move next to no bytes."
             .into(),
-        tables: vec![Table {
-            title: "nanoseconds per call".into(),
-            columns: homes.iter().map(|home| home.name().to_owned()).collect(),
-            rows: CALLS.map(row).into(),
-        }],
+        tables: vec![workload.table("nanoseconds per call", &CALLS, &samples)],
         verdicts: verdicts(&samples),
         samples,
         ..Chapter::default()
