@@ -9,15 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use monaka_tests::engine::{Exports, Program};
-use monaka_tests::golden::accepted;
+use monaka_tests::golden::Golden;
 use monaka_tests::homes;
 use monaka_tests::native::Guest;
 use monaka_tests::toolbox::{self, Libc};
 use tempfile::TempDir;
 use wasmtime::{Config, Engine};
 
-/// How far a count may be from the accepted one: another compiler of the library
-/// does not generate the same code.
+/// How far a count may be from the accepted one.
 const TOLERANCE: f64 = 0.1;
 
 /// What no file call asks for: creating a file asks for the time.
@@ -153,7 +152,7 @@ fn calls_cost_what_was_accepted() {
         let cells: Vec<String> = cells.collect();
         table += &row(name, [&cells[0], &cells[1], &cells[2]]);
     }
-    accepted("cost.txt", &table, TOLERANCE);
+    Golden::of_library("cost.txt").compare(&table, TOLERANCE);
 }
 
 /// What a policy is about are other functions of the module, so the rest of it runs the
