@@ -9,11 +9,16 @@ use crate::suites;
 pub(crate) fn report(report: &Report) -> String {
     let mut text = format!(
         "# What monaka costs\n\n\
-         Made by `make bench`, {}, of commit {}; do not edit. Medians of {} round(s) if\n\
-         nothing else is said; in each, everything that is compared ran in turn, in the same order, and\n\
+         Made by `make bench`, {}, of commit {}; do not edit. Medians of {} if nothing\n\
+         else is said; in each, everything that is compared ran in turn, in the same order, and\n\
          ratios were taken within a round. `target/bench/results.json` of such a run has every\n\
          sample.\n\n",
-        report.date, report.commit, report.rounds
+        report.date,
+        report.commit,
+        match report.rounds {
+            1 => "one round".to_owned(),
+            rounds => format!("{rounds} rounds"),
+        }
     );
     text += &homes();
     text += "\n## The machine\n\n| | |\n|---|---|\n";
