@@ -485,7 +485,9 @@ mod tests {
 
     #[test]
     fn a_packed_directory_is_emptied_while_it_is_read() {
-        for n in [7, 9, 300] {
+        // Each removal is checked, and each check looks at all that is left.
+        let many = if cfg!(miri) { 40 } else { 300 };
+        for n in [7, 9, many] {
             with_packed(n, |mut dir| {
                 let mut cookie = 0;
                 let mut seen = 0;
