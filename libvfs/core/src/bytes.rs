@@ -9,6 +9,15 @@ use crate::errno::{Errno, Result};
 /// fits without making [`Bytes`] larger than a slice and a tag on 64 bits.
 const INLINE: usize = 14;
 
+/// Nothing yet, with room for `len` bytes. `NOMEM` when memory is out.
+// Once, and not in every caller.
+#[inline(never)]
+pub(crate) fn room(len: usize) -> Result<Vec<u8>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(len).map_err(|_| Errno::NOMEM)?;
+    Ok(room)
+}
+
 /// A name or a link target: borrowed for `'i`, or owned.
 #[derive(Debug)]
 pub enum Bytes<'i> {

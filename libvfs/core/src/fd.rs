@@ -129,6 +129,8 @@ impl<'i> FdTable<'i> {
     }
 
     /// Makes room for `additional` slots behind all others. `MFILE`, `NOMEM`.
+    // Once, and not in every caller: it is large.
+    #[inline(never)]
     pub fn grow(&mut self, additional: usize) -> Result<()> {
         let len = self.slots.len() + additional;
         if len > FDS_MAX {

@@ -60,6 +60,9 @@ impl Place {
     }
 }
 
+/// At least so many files get a slot before the slots move.
+const SLOTS_AHEAD: usize = 8;
+
 /// All inodes of one file system.
 #[derive(Debug)]
 pub struct Memfs<'i> {
@@ -103,14 +106,20 @@ impl<'i> Memfs<'i> {
     /// `NOSPC` when memory is out, `INVAL` when `data` is not as long as the
     /// image says, `NOTSUP` when files are compressed and there is no decoder.
     pub fn mount(image: &Image<'i>, data: &'i [u8]) -> Result<Memfs<'i>> {
+        let mut fs = Memfs::new(image, data)?;
+        fs.build()?;
+        Ok(fs)
+    }
+
+    /// A file system that is yet to be [built](Memfs::build). `INVAL` as [`Memfs::mount`].
+    pub(crate) fn new(image: &Image<'i>, data: &'i [u8]) -> Result<Memfs<'i>> {
         if data.len() as u64 != image.data_len() || u32::try_from(data.len()).is_err() {
             return Err(Errno::INVAL);
         }
-        let count = image.inodes();
         let limits = image.limits();
         // Each inode but the root has a name.
         let used = image.dirents_len().saturating_add(1);
-        let mut fs = Memfs {
+        Ok(Memfs {
             places: Vec::new(),
             slots: Vec::new(),
             first_free: None,
@@ -120,11 +129,29 @@ impl<'i> Memfs<'i> {
             undated: None,
             tables: *image,
             backing: Backing::new(data),
-        };
-        fs.places
+        })
+    }
+
+    /// Builds the directories. Errors as [`Memfs::mount`], and nothing is to be done with
+    /// it then.
+    pub(crate) fn build(&mut self) -> Result<()> {
+        let image = self.tables;
+        let count = image.inodes();
+        // What is looked at first stands together: the root's entries, its slot, the free
+        // slots, and the places of what is in the root. There are slots for all that gets
+        // one here, and half as many more, or they would soon move.
+        let root = self.packed(Self::ROOT)?;
+        let is_directory = |index: &u32| image.record(*index).kind() == image::Kind::Directory;
+        let directories = (0..count).filter(is_directory).count();
+        let slots = directories + self.used.saturating_sub(count) as usize;
+        self.slots
+            .try_reserve_exact(slots + slots / 2 + SLOTS_AHEAD)
+            .map_err(|_| Errno::NOSPC)?;
+        self.places
             .try_reserve_exact(count as usize)
             .map_err(|_| Errno::NOSPC)?;
-        fs.places.resize(count as usize, Place::IMAGE);
+        self.places.resize(count as usize, Place::IMAGE);
+        self.places[Self::ROOT.index()] = Place::of_slot(self.fill_slot(root));
         let mut named = Bits::new(count as usize).ok_or(Errno::NOSPC)?;
         for index in 0..count {
             let (Some(dir), image::Kind::Directory) =
@@ -133,7 +160,7 @@ impl<'i> Memfs<'i> {
                 continue;
             };
             // A directory stands behind its parent, which has made it.
-            fs.own(dir)?;
+            self.own(dir)?;
             let mut subdirs = 0;
             for dirent in image.dirents(index) {
                 let child = Ino::new(dirent.inode + 1).ok_or(Errno::INVAL)?;
@@ -142,27 +169,25 @@ impl<'i> Memfs<'i> {
                     stored: Some(_), ..
                 } = kind
                 {
-                    fs.backing.prepare()?;
+                    self.backing.prepare()?;
                 }
                 match kind {
                     image::Kind::Directory => {
-                        fs.own(child)?;
-                        fs.directory_mut(child)?.parent = dir;
+                        self.own(child)?;
+                        self.directory_mut(child)?.parent = dir;
                         subdirs += 1;
                     }
                     _ if named.get(dirent.inode) => {
-                        fs.own(child)?;
-                        fs.inode_mut(child).nlink += 1;
+                        self.own(child)?;
+                        self.inode_mut(child).nlink += 1;
                     }
                     _ => {}
                 }
                 named.set(dirent.inode);
             }
-            fs.directory_mut(dir)?.subdirs = subdirs;
+            self.directory_mut(dir)?.subdirs = subdirs;
         }
-        // Or the first file that is opened might move the slots of all directories.
-        fs.reserve_slot()?;
-        Ok(fs)
+        Ok(())
     }
 
     /// How many inodes there are, as [`Limits::inodes`](image::Limits::inodes) counts them.
@@ -271,6 +296,14 @@ impl<'i> Memfs<'i> {
 
     fn copy_up(&mut self, ino: Ino) -> Result<()> {
         self.reserve_slot()?;
+        let inode = self.packed(ino)?;
+        self.places[ino.index()] = Place::of_slot(self.fill_slot(inode));
+        Ok(())
+    }
+
+    /// An inode of the image, as it was packed. `NOSPC` when memory is out.
+    #[inline(never)]
+    fn packed(&self, ino: Ino) -> Result<Inode<'i>> {
         let index = ino.index() as u32;
         let packed = self.tables.inode(index);
         let kind = match packed.kind {
@@ -292,8 +325,7 @@ impl<'i> Memfs<'i> {
         inode.nlink = 1;
         inode.executable = packed.meta.executable;
         inode.read_only = packed.read_only;
-        self.places[ino.index()] = Place::of_slot(self.fill_slot(inode));
-        Ok(())
+        Ok(inode)
     }
 
     /// The directory `ino`; `NOTDIR` if it is something else.

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::bytes::room;
 use crate::errno::{Errno, Result};
 
 /// The longest name in bytes: `NAME_MAX` of Linux.
@@ -53,9 +54,7 @@ pub struct NameBuf(Vec<u8>);
 impl NameBuf {
     /// One with no name in it yet. `NOMEM` when memory is out.
     pub fn new() -> Result<NameBuf> {
-        let mut buf = Vec::new();
-        buf.try_reserve_exact(NAME_MAX).map_err(|_| Errno::NOMEM)?;
-        Ok(NameBuf(buf))
+        Ok(NameBuf(room(NAME_MAX)?))
     }
 
     /// Copies `name`.

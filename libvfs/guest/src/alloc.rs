@@ -44,14 +44,20 @@ unsafe impl GlobalAlloc for ProgramAllocator {
     }
 }
 
-/// Room for `size` bytes at a multiple of `align`, which is never given back.
-/// Null when there is none.
-pub(crate) fn reserve(size: usize, align: usize) -> *mut u8 {
+/// Room for `size` bytes at a multiple of `align`, which is never given back, with
+/// `ahead` free bytes before it. Null when there is none.
+pub(crate) fn reserve(size: usize, align: usize, ahead: usize) -> *mut u8 {
     let Some(padded) = size.checked_add(align) else {
         return core::ptr::null_mut();
     };
-    // SAFETY: any size may be asked for.
-    let block = unsafe { malloc(padded) };
+    // SAFETY: any sizes may be asked for, and nobody uses what is given back. The compiler
+    // leaves out a `malloc` whose answer only goes to `free`, unless it cannot tell.
+    let block = unsafe {
+        let ahead = core::hint::black_box(malloc(ahead));
+        let block = malloc(padded);
+        free(ahead);
+        block
+    };
     if block.is_null() {
         return block;
     }

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 use monaka_vfs_core::image::ALIGN;
-use monaka_vfs_core::link::Request;
+use monaka_vfs_core::link::{AHEAD, Request};
 use monaka_vfs_core::{Errno, Vfs};
 
 use crate::alloc;
@@ -41,7 +41,7 @@ pub(crate) unsafe extern "C" fn reserve(request: *const Request) -> u32 {
     // SAFETY: as the caller promises.
     let request = unsafe { request.read() };
     match request.room() {
-        Some(size) => alloc::reserve(size, ALIGN) as u32,
+        Some(size) => alloc::reserve(size, ALIGN, AHEAD) as u32,
         None => 0,
     }
 }

@@ -3,11 +3,12 @@
 extern crate alloc;
 
 use core::alloc::Layout;
+use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::NonNull;
 
 use monaka_vfs_core::image::ALIGN;
-use monaka_vfs_core::link::Request;
+use monaka_vfs_core::link::{AHEAD, Request};
 use monaka_vfs_core::{Errno, Vfs};
 
 struct State {
@@ -63,6 +64,12 @@ pub(crate) unsafe fn reserve(request: *const Request) -> *mut u8 {
     // SAFETY: as the caller promises.
     let room = unsafe { request.read() }.room();
     let layout = room.and_then(|room| Layout::from_size_align(room.max(1), ALIGN).ok());
+    let mut ahead = Vec::<u8>::new();
+    if ahead.try_reserve_exact(AHEAD).is_err() {
+        return core::ptr::null_mut();
+    }
+    // Or the compiler might leave out what nobody uses.
+    core::hint::black_box(&ahead);
     match layout {
         // SAFETY: the size is not 0.
         Some(layout) => unsafe { alloc::alloc::alloc(layout) },

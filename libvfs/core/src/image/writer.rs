@@ -90,7 +90,32 @@ pub fn write<S>(valid: &ValidTree<S>) -> Result<Written<'_, S>, WriteError> {
     let mut names = Vec::with_capacity(superblock.names_len as usize);
     let mut contents = Vec::new();
 
-    // The casts below lose nothing: count() has checked the sums.
+    // The casts below lose nothing: count() has checked the sums. Programs ask for these
+    // names before all others, and then look into the root, which comes next.
+    for (name, node) in tree.preopens() {
+        let preopen = PreopenRecord {
+            name: append(&mut names, name),
+            name_len: name.len() as u32,
+            inode: valid.inode(node),
+        };
+        preopens.extend_from_slice(&preopen.encode());
+    }
+    let mut host_preopens = Vec::new();
+    for directory in tree.host_directories() {
+        let preopen = HostPreopenRecord {
+            name: append(&mut names, &directory.name),
+            host: append(&mut names, &directory.host),
+            name_len: directory.name.len() as u16,
+            host_len: directory.host.len() as u16,
+            flags: if directory.read_only {
+                HOST_READ_ONLY
+            } else {
+                0
+            },
+        };
+        host_preopens.extend_from_slice(&preopen.encode());
+    }
+
     for node in valid.nodes() {
         let meta = tree.meta(node);
         let mut record = InodeRecord {
@@ -157,30 +182,6 @@ pub fn write<S>(valid: &ValidTree<S>) -> Result<Written<'_, S>, WriteError> {
         }
         inodes.extend_from_slice(&record.encode());
     }
-    for (name, node) in tree.preopens() {
-        let preopen = PreopenRecord {
-            name: append(&mut names, name),
-            name_len: name.len() as u32,
-            inode: valid.inode(node),
-        };
-        preopens.extend_from_slice(&preopen.encode());
-    }
-    let mut host_preopens = Vec::new();
-    for directory in tree.host_directories() {
-        let preopen = HostPreopenRecord {
-            name: append(&mut names, &directory.name),
-            host: append(&mut names, &directory.host),
-            name_len: directory.name.len() as u16,
-            host_len: directory.host.len() as u16,
-            flags: if directory.read_only {
-                HOST_READ_ONLY
-            } else {
-                0
-            },
-        };
-        host_preopens.extend_from_slice(&preopen.encode());
-    }
-
     let mut tables = Vec::with_capacity(superblock.tables_len as usize);
     tables.extend_from_slice(&superblock.encode());
     for table in [inodes, dirents, preopens, host_preopens, names] {

@@ -22,6 +22,7 @@ mod unstable;
 use alloc::vec::Vec;
 
 use crate::access::{Calls, Clock, Stream};
+use crate::bytes::room;
 use crate::device::Device;
 use crate::errno::{Errno, Result};
 use crate::fd::{Descriptor, Dir, FdTable, File, HostFd};
@@ -32,6 +33,12 @@ use crate::memfs::Memfs;
 use crate::name::NameBuf;
 use crate::resolve::PATH_MAX;
 use crate::rights::{Rights, fdflags};
+
+/// Descriptors for which there is room from the start.
+const FDS_AHEAD: usize = 8;
+
+/// So many bytes are kept for what the program allocates first.
+const ROOM: usize = 1 << 10;
 
 /// A mounted file system and the program's descriptors.
 #[derive(Debug)]
@@ -64,7 +71,7 @@ impl<'i> Vfs<'i> {
         let access = image.access();
         let directories = host_dirs || image.host_directories().len() != 0;
         let mut vfs = Vfs {
-            fs: Memfs::mount(image, data)?,
+            fs: Memfs::new(image, data)?,
             fds: FdTable::default(),
             calls: access.calls(directories),
             clock: access.clock,
@@ -73,17 +80,21 @@ impl<'i> Vfs<'i> {
                 true => 3,
                 false => hosts::JOINED,
             },
-            paths: [Vec::new(), Vec::new()],
+            paths: Default::default(),
             names: Default::default(),
         };
+        // What each program writes to comes first: so it stands together, in the room ahead
+        // of the image, with the blocks that the program allocates first.
+        vfs.fds.grow(FDS_AHEAD)?;
+        for path in &mut vfs.paths {
+            *path = room(PATH_MAX)?;
+        }
         for name in &mut vfs.names {
             *name = NameBuf::new()?;
         }
-        for buffer in &mut vfs.paths {
-            buffer
-                .try_reserve_exact(PATH_MAX)
-                .map_err(|_| Errno::NOMEM)?;
-        }
+        let programs = room(ROOM)?;
+        vfs.fs.build()?;
+        drop(programs);
         for (fd, stream) in (0..).zip(&access.streams) {
             let ino = match *stream {
                 Stream::Host | Stream::Closed => None,
