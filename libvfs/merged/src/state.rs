@@ -2,8 +2,8 @@
 
 extern crate alloc;
 
-use core::alloc::Layout;
 use alloc::vec::Vec;
+use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::NonNull;
 
