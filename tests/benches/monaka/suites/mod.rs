@@ -1,6 +1,7 @@
 //! The suites, in the order in which they run and stand in docs/BENCHMARKS.md.
 
 mod calls;
+mod checkpoints;
 mod compression;
 mod copies;
 mod growth;
@@ -11,7 +12,6 @@ mod rust;
 mod scale;
 mod sizes;
 mod sqlite;
-mod start;
 mod startup;
 mod trees;
 
@@ -92,8 +92,8 @@ pub(crate) const ALL: &[Suite] = &[
         run: startup::run,
     },
     Suite {
-        name: "start",
+        name: "checkpoints",
         about: "how soon programs begin that were initialised when they were packed",
-        run: start::run,
+        run: checkpoints::run,
     },
 ];
