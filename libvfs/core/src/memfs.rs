@@ -418,6 +418,8 @@ impl<'i> Memfs<'i> {
     }
 
     /// Whether `ino` is a directory.
+    // Once, and not in every caller.
+    #[inline(never)]
     pub fn is_directory(&self, ino: Ino) -> bool {
         self.directory(ino).is_ok()
     }
@@ -712,6 +714,8 @@ impl<'i> Memfs<'i> {
     }
 
     /// Puts `inode` into a slot, for which there is room.
+    // Once, and not in every caller.
+    #[inline(never)]
     fn fill_slot(&mut self, inode: Inode<'i>) -> u32 {
         match self.first_free {
             Some(slot) => {
@@ -734,6 +738,8 @@ impl<'i> Memfs<'i> {
         Ino::new(self.places.len() as u32 + slot + 1).ok_or(Errno::NOSPC)
     }
 
+    // Once, and not in every caller.
+    #[inline(never)]
     fn drop_name(&mut self, ino: Ino) {
         if self.slot(ino).is_some() {
             let inode = self.inode_mut(ino);
@@ -771,6 +777,8 @@ impl<'i> Memfs<'i> {
     }
 
     /// Whether `dir` is `ancestor` or lies below it.
+    // Once, and not in every caller.
+    #[inline(never)]
     fn is_within(&self, mut dir: Ino, ancestor: Ino) -> Result<bool> {
         loop {
             if dir == ancestor {

@@ -26,6 +26,8 @@ impl<'i> Vfs<'i> {
     /// 1. `fd` is not open                                        → `BADF`
     /// 2. it is the host's, and the module does not have the call → `errno`
     /// 3. it is of a read-only directory, which the call changes  → `ROFS`
+    // Once, and not in every caller.
+    #[inline(never)]
     pub(super) fn host_fd(
         &mut self,
         home: &mut impl Home,
