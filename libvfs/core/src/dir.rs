@@ -96,16 +96,18 @@ impl<'i> Entries<'i> {
         }
     }
 
-    /// The position of `name`, from `front` on: of one that is no gap.
-    fn find(&self, front: usize, name: &[u8]) -> Option<usize> {
+    /// Where `name`, from `front` on, stands and leads: of what is no gap.
+    fn find(&self, front: usize, name: &[u8]) -> Option<(usize, Ino)> {
         match self {
-            Entries::Packed { dirents, removed } => dirents
-                .position(name)
-                .filter(|&position| !removed.get(position as u32)),
-            Entries::Own(dentries) => dentries[front..]
-                .iter()
-                .position(|dentry| dentry.ino.is_some() && *dentry.name == *name)
-                .map(|position| front + position),
+            Entries::Packed { dirents, removed } => {
+                let (position, inode) = dirents.lookup(name)?;
+                let ino = Ino::new(inode + 1).filter(|_| !removed.get(position as u32));
+                Some((position, ino?))
+            }
+            Entries::Own(dentries) => (front..)
+                .zip(&dentries[front..])
+                .filter(|(_, dentry)| *dentry.name == *name)
+                .find_map(|(position, dentry)| Some((position, dentry.ino?))),
         }
     }
 
@@ -257,13 +259,13 @@ impl<'i> Directory<'i> {
 
     /// The inode that `name` leads to.
     pub fn get(&self, name: Name<'_>) -> Option<Ino> {
-        self.entries.ino(self.find(name.bytes())?)
+        Some(self.find(name.bytes())?.1)
     }
 
     /// Makes an existing `name` lead to `ino`; answers where it led before. Room
     /// has been [reserved](Directory::reserve).
     pub fn replace(&mut self, name: Name<'_>, ino: Ino) -> Option<Ino> {
-        let position = self.find(name.bytes())?;
+        let (position, _) = self.find(name.bytes())?;
         let Entries::Own(dentries) = &mut self.entries else {
             unreachable!("only own entries can be replaced");
         };
@@ -272,18 +274,17 @@ impl<'i> Directory<'i> {
 
     /// Removes `name`; answers where it led.
     pub fn remove(&mut self, name: Name<'_>) -> Option<Ino> {
-        let position = self.find(name.bytes())?;
+        let (position, ino) = self.find(name.bytes())?;
         if !self.index.is_empty() {
             self.index.remove(hash(name.bytes()), position as u32);
         }
-        let ino = self.entries.ino(position);
         self.entries.remove(position);
         self.live -= 1;
         while self.front < self.entries.len() && self.entries.ino(self.front).is_none() {
             self.front += 1;
         }
         self.close_gaps();
-        ino
+        Some(ino)
     }
 
     /// The cookie that the next entry will get.
@@ -304,13 +305,14 @@ impl<'i> Directory<'i> {
         })
     }
 
-    fn find(&self, name: &[u8]) -> Option<usize> {
+    /// Where `name` stands and leads.
+    fn find(&self, name: &[u8]) -> Option<(usize, Ino)> {
         if self.index.is_empty() {
             return self.entries.find(self.front, name);
         }
-        self.index
-            .find(hash(name), |p| self.entries.name(p as usize) == name)
-            .map(|p| p as usize)
+        let is = |position| self.entries.name(position as usize) == name;
+        let position = self.index.find(hash(name), is)? as usize;
+        Some((position, self.entries.ino(position)?))
     }
 
     fn index_position(&mut self, position: usize) {

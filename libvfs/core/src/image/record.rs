@@ -170,14 +170,15 @@ impl<'a> Dirents<'a> {
         self.dirent(&self.records[position])
     }
 
-    /// The position of the entry of that name.
-    pub fn position(&self, name: &[u8]) -> Option<usize> {
-        self.records.iter().position(|record| {
-            let record = DirentRecord::decode(record);
+    /// The entry of that name: its position and its inode.
+    pub fn lookup(&self, name: &[u8]) -> Option<(usize, u32)> {
+        let mut records = self.records.iter().map(DirentRecord::decode).enumerate();
+        let (position, record) = records.find(|(_, record)| {
             // Most differ in that already.
             usize::from(record.name_len) == name.len()
                 && checked(self.names, record.name.into(), record.name_len.into()) == name
-        })
+        })?;
+        Some((position, record.inode))
     }
 
     fn dirent(&self, record: &[u8; DirentRecord::SIZE]) -> Dirent<'a> {
