@@ -336,6 +336,8 @@ impl<'i> Memfs<'i> {
         }
     }
 
+    // Once, and not in every caller.
+    #[inline(never)]
     fn directory_mut(&mut self, ino: Ino) -> Result<&mut Directory<'i>> {
         match self.slot(ino).map(|slot| &mut self.slots[slot]) {
             Some(Slot::Used(Inode {
@@ -413,6 +415,8 @@ impl<'i> Memfs<'i> {
         self.owned(dir).is_some_and(|inode| inode.nlink == 0)
     }
 
+    // Once, and not in every caller.
+    #[inline(never)]
     fn is_read_only(&self, ino: Ino) -> bool {
         self.inode(ino).read_only()
     }
