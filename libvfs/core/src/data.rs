@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use crate::errno::{Errno, Result};
+use crate::extent::{Content, Extent, Part, Piece, Pieces, heap_bytes};
 use crate::frames::{Cache, Frames};
 use crate::image::format::FRAME;
 use crate::memory::{GuestMemory, Region};
@@ -122,82 +123,6 @@ impl Space {
     }
 }
 
-#[derive(Debug)]
-enum Content {
-    /// `at..at + len` of the image's data.
-    Image {
-        at: u32,
-        len: u32,
-    },
-    /// `len` bytes from the first one of the frame on that belongs to the extent's
-    /// first chunk.
-    Frames {
-        frames: Frames,
-        len: u32,
-    },
-    Heap(Vec<u8>),
-}
-
-#[derive(Debug)]
-struct Extent {
-    start: u64,
-    content: Content,
-}
-
-impl Extent {
-    fn len(&self) -> u64 {
-        match &self.content {
-            Content::Image { len, .. } | Content::Frames { len, .. } => u64::from(*len),
-            Content::Heap(bytes) => bytes.len() as u64,
-        }
-    }
-
-    fn end(&self) -> u64 {
-        self.start + self.len()
-    }
-
-    /// Length if it is a heap extent, else 0.
-    fn heap_len(&self) -> u64 {
-        match &self.content {
-            Content::Image { .. } | Content::Frames { .. } => 0,
-            Content::Heap(bytes) => bytes.len() as u64,
-        }
-    }
-
-    /// Keeps the bytes before offset `end` of the file.
-    fn truncate(&mut self, end: u64) {
-        let keep = end - self.start;
-        match &mut self.content {
-            Content::Image { len, .. } | Content::Frames { len, .. } => *len = keep as u32,
-            Content::Heap(bytes) => bytes.truncate(keep as usize),
-        }
-    }
-}
-
-/// What a reader meets between two offsets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
-    /// Stored bytes.
-    Bytes(&'a [u8]),
-    /// Compressed bytes, which [`Backing::decoded`] answers.
-    Frame(Part),
-    /// So many zeros.
-    Hole(u64),
-}
-
-/// A part of a chunk of a compressed file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// The file's frames.
-    pub frames: Frames,
-    /// Which of them.
-    pub index: u32,
-    /// Where it begins in the chunk.
-    pub from: u32,
-    /// Where it ends there.
-    pub to: u32,
-}
-
 /// Size and extents of a regular file.
 #[derive(Debug, Default)]
 pub struct FileData {
@@ -251,13 +176,7 @@ impl FileData {
     /// [`Backing::data`].
     pub fn pieces<'a>(&'a self, image: &'a [u8], offset: u64, len: u64) -> Pieces<'a> {
         let end = offset.saturating_add(len).min(self.size);
-        Pieces {
-            extents: self.extents[self.position(offset)..].iter(),
-            image,
-            at: offset,
-            end,
-            pending: None,
-        }
+        Pieces::over(&self.extents[self.position(offset)..], image, offset, end)
     }
 
     /// Copies the program's `from` to `offset`.
@@ -536,10 +455,10 @@ impl FileData {
         }
         let left = self.extents[first..last]
             .first()
-            .and_then(|e| packed_part(e, e.start, new_start));
+            .and_then(|e| e.packed_part(e.start, new_start));
         let right = self.extents[first..last]
             .last()
-            .and_then(|e| packed_part(e, new_end, e.end()));
+            .and_then(|e| e.packed_part(new_end, e.end()));
         self.extents.drain(first..last);
         space.take(growth);
         let mut at = first;
@@ -583,33 +502,6 @@ impl FileData {
     }
 }
 
-/// The part of a packed extent that lies in `from..to`, if there is any; that of
-/// frames has to begin at a chunk.
-/// How many bytes heap extents among some have.
-// Once, and not in every caller.
-#[inline(never)]
-fn heap_bytes(extents: &[Extent]) -> u64 {
-    extents.iter().map(Extent::heap_len).sum()
-}
-
-fn packed_part(extent: &Extent, from: u64, to: u64) -> Option<Extent> {
-    let start = from.max(extent.start);
-    let end = to.min(extent.end());
-    if start >= end {
-        return None;
-    }
-    let len = (end - start) as u32;
-    let content = match extent.content {
-        Content::Image { at, .. } => Content::Image {
-            at: at + (start - extent.start) as u32,
-            len,
-        },
-        Content::Frames { frames, .. } => Content::Frames { frames, len },
-        Content::Heap(_) => return None,
-    };
-    Some(Extent { start, content })
-}
-
 /// Room for `additional` bytes more in the last of `extents`, and ahead for what comes
 /// next: as much again, so that appending byte by byte stays linear, but no more than
 /// [`AHEAD`] says and never past a chunk. A first large write gets just its own.
@@ -624,81 +516,4 @@ fn reserve(bytes: &mut Vec<u8>, additional: usize, extents: usize) -> Result<()>
         .try_reserve_exact(target - bytes.len())
         .or_else(|_| bytes.try_reserve_exact(additional))
         .map_err(|_| Errno::NOSPC)
-}
-
-/// Iterator over the [`Piece`]s of a range, in order and without gaps.
-#[derive(Debug)]
-pub struct Pieces<'a> {
-    extents: core::slice::Iter<'a, Extent>,
-    image: &'a [u8],
-    at: u64,
-    end: u64,
-    /// The extent behind a hole, or that a frame was of, that was just answered.
-    pending: Option<&'a Extent>,
-}
-
-impl<'a> Pieces<'a> {
-    fn over(extents: &'a [Extent], image: &'a [u8], at: u64, end: u64) -> Pieces<'a> {
-        Pieces {
-            extents: extents.iter(),
-            image,
-            at,
-            end,
-            pending: None,
-        }
-    }
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = Piece<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Piece<'a>> {
-        if self.at >= self.end {
-            return None;
-        }
-        let next = self.pending.take().or_else(|| self.extents.next());
-        let Some(extent) = next.filter(|e| e.start < self.end) else {
-            let hole = self.end - self.at;
-            self.at = self.end;
-            return Some(Piece::Hole(hole));
-        };
-        if extent.start > self.at {
-            let hole = extent.start - self.at;
-            self.at = extent.start;
-            self.pending = Some(extent);
-            return Some(Piece::Hole(hole));
-        }
-        let stored: &'a [u8] = match &extent.content {
-            Content::Image { at, len } => {
-                let at = *at as usize;
-                self.image.get(at..at + *len as usize).unwrap_or(&[])
-            }
-            Content::Frames { frames, .. } => {
-                let (index, from) = (self.at / CHUNK, self.at % CHUNK);
-                let end = extent.end().min(self.end);
-                let to = CHUNK.min(end - index * CHUNK);
-                self.at += to - from;
-                if self.at < end {
-                    self.pending = Some(extent);
-                }
-                return Some(Piece::Frame(Part {
-                    frames: *frames,
-                    index: index as u32,
-                    from: from as u32,
-                    to: to as u32,
-                }));
-            }
-            Content::Heap(bytes) => bytes,
-        };
-        let from = (self.at - extent.start) as usize;
-        let to = (self.end.min(extent.start + stored.len() as u64) - extent.start) as usize;
-        let Some(bytes) = stored.get(from..to).filter(|b| !b.is_empty()) else {
-            // Only an image shorter than its tables say leads here.
-            self.end = self.at;
-            return None;
-        };
-        self.at += bytes.len() as u64;
-        Some(Piece::Bytes(bytes))
-    }
 }

@@ -19,8 +19,8 @@ use zstd_zero::{
     HUFFMAN_ENTRIES, HuffmanEntry,
 };
 
-use crate::data::Part;
 use crate::errno::{Errno, Result};
+use crate::extent::Part;
 use crate::image::format::FRAME;
 
 /// The longest contents of a frame, and the largest window.

@@ -25,6 +25,7 @@ pub mod data;
 pub mod device;
 pub mod dir;
 pub mod errno;
+pub mod extent;
 pub mod fd;
 #[cfg(feature = "zstd")]
 pub mod frames;

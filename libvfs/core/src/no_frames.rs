@@ -1,8 +1,8 @@
 //! What stands for [`frames`](crate::frames) in a library without decoder: there are
 //! no [`Frames`], so the compiler leaves out all that is about them.
 
-use crate::data::Part;
 use crate::errno::{Errno, Result};
+use crate::extent::Part;
 
 /// The frames of a file, of which there are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

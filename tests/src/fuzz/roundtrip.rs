@@ -3,7 +3,7 @@
 
 use monaka_vfs_core::Vfs;
 use monaka_vfs_core::access::Stream;
-use monaka_vfs_core::data::Piece;
+use monaka_vfs_core::extent::Piece;
 use monaka_vfs_core::image::{
     Contents, Dirent, Dump, Glance, Image, Meta, NodeId, Tree, ValidTree, write,
 };

@@ -1,8 +1,9 @@
 //! Reading and writing.
 
 use crate::abi::Iovs;
-use crate::data::{Piece, SIZE_MAX};
+use crate::data::SIZE_MAX;
 use crate::errno::{Errno, Result};
+use crate::extent::Piece;
 use crate::fd::{Descriptor, File};
 use crate::host::Home;
 use crate::inode::SeenKind;
