@@ -150,6 +150,7 @@ fn a_write_that_does_not_fit_is_cut() {
 #[test]
 fn a_write_is_cut_at_each_place() {
     const LENS: [u32; 3] = [1000, 70_000, 69_000];
+    let (step, often) = if cfg!(miri) { (50_021, 1) } else { (5_003, 6) };
     let len = u64::from(LENS.iter().sum::<u32>());
     for (path, offset) in [
         ("new", 0),
@@ -160,7 +161,7 @@ fn a_write_is_cut_at_each_place() {
         ("gap", 1_000),
     ] {
         let mut cut = 0;
-        for max in (0..).step_by(5_003) {
+        for max in (0..).step_by(step) {
             let mut g = bytes(max);
             let fd = g.open(path, CREAT).unwrap();
             if path == "holes" {
@@ -203,7 +204,7 @@ fn a_write_is_cut_at_each_place() {
                 break;
             }
         }
-        assert!(cut > 5, "{path} at {offset} was cut {cut} times");
+        assert!(cut >= often, "{path} at {offset} was cut {cut} times");
     }
 }
 
