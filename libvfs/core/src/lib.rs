@@ -36,6 +36,7 @@ pub mod host;
 pub mod image;
 mod index;
 pub mod inode;
+mod inodes;
 pub mod link;
 pub mod memfs;
 pub mod memory;

@@ -1,15 +1,8 @@
 //! The inodes and what can be done to them, without paths or descriptors.
 //!
-//! Files, links and devices stay in the image until something holds or changes
-//! them: only then do they get a slot, which is memory and may be refused.
-//! Looking at them and removing them needs none. Directories have slots from
-//! the start, and so has what more than one name leads to, whose names are counted.
-//!
 //! Each operation checks everything and reserves all memory first; once it
 //! changes something it cannot fail. "Removed" below means a directory that
 //! was removed while a description held it: it has no entries and takes none.
-
-use alloc::vec::Vec;
 
 use crate::bits::Bits;
 use crate::bytes::Bytes;
@@ -19,6 +12,7 @@ use crate::dir::Directory;
 use crate::errno::{Errno, Result};
 use crate::image::{self, Image};
 use crate::inode::{Ino, Inode, Kind, Leads, Seen};
+use crate::inodes::Inodes;
 use crate::name::Name;
 use crate::time::{Marks, Timestamp};
 
@@ -33,45 +27,10 @@ pub enum New<'a> {
     Symlink(&'a [u8]),
 }
 
-#[derive(Debug)]
-enum Slot<'i> {
-    Used(Inode<'i>),
-    /// Index of the next free slot.
-    Free(Option<u32>),
-}
-
-/// Where an inode of the image is by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place(u32);
-
-impl Place {
-    /// In the image: nothing has changed or held it yet. All zeros, which a
-    /// packed module need not store.
-    const IMAGE: Place = Place(0);
-    /// Removed.
-    const GONE: Place = Place(u32::MAX);
-
-    fn of_slot(slot: u32) -> Place {
-        Place(slot + 1)
-    }
-
-    fn slot(self) -> usize {
-        self.0 as usize - 1
-    }
-}
-
-/// At least so many files get a slot before the slots move.
-const SLOTS_AHEAD: usize = 8;
-
-/// All inodes of one file system.
+/// One file system.
 #[derive(Debug)]
 pub struct Memfs<'i> {
-    /// The image's inodes: `Ino` n is place n - 1. The root is the first.
-    places: Vec<Place>,
-    /// Inodes that have left the image or were never in it. The latter have the
-    /// numbers behind the image's, by their slots.
-    slots: Vec<Slot<'i>>,
-    first_free: Option<u32>,
+    inodes: Inodes<'i>,
     /// Inodes and their second and further names: how many there are, and how
     /// many there may be.
     used: u32,
@@ -79,7 +38,6 @@ pub struct Memfs<'i> {
     space: Space,
     /// The directory whose entries changed last, if that is still to be dated.
     undated: Option<Ino>,
-    tables: Image<'i>,
     /// What extents borrow.
     backing: Backing<'i>,
 }
@@ -120,14 +78,11 @@ impl<'i> Memfs<'i> {
         // Each inode but the root has a name.
         let used = image.dirents_len().saturating_add(1);
         Ok(Memfs {
-            places: Vec::new(),
-            slots: Vec::new(),
-            first_free: None,
+            inodes: Inodes::new(image),
             used,
             used_max: used.saturating_add(limits.inodes),
             space: Space::new(limits.bytes),
             undated: None,
-            tables: *image,
             backing: Backing::new(data),
         })
     }
@@ -135,23 +90,10 @@ impl<'i> Memfs<'i> {
     /// Builds the directories. Errors as [`Memfs::mount`], and nothing is to be done with
     /// it then.
     pub(crate) fn build(&mut self) -> Result<()> {
-        let image = self.tables;
+        let image = self.tables();
         let count = image.inodes();
-        // What is looked at first stands together: the root's entries, its slot, the free
-        // slots, and the places of what is in the root. There are slots for all that gets
-        // one here, and half as many more, or they would soon move.
-        let root = self.packed(Self::ROOT)?;
-        let is_directory = |index: &u32| image.record(*index).kind() == image::Kind::Directory;
-        let directories = (0..count).filter(is_directory).count();
-        let slots = directories + self.used.saturating_sub(count) as usize;
-        self.slots
-            .try_reserve_exact(slots + slots / 2 + SLOTS_AHEAD)
-            .map_err(|_| Errno::NOSPC)?;
-        self.places
-            .try_reserve_exact(count as usize)
-            .map_err(|_| Errno::NOSPC)?;
-        self.places.resize(count as usize, Place::IMAGE);
-        self.places[Self::ROOT.index()] = Place::of_slot(self.fill_slot(root));
+        let names_besides = self.used.saturating_sub(count);
+        self.inodes.build(names_besides as usize)?;
         let mut named = Bits::new(count as usize).ok_or(Errno::NOSPC)?;
         for index in 0..count {
             let (Some(dir), image::Kind::Directory) =
@@ -197,13 +139,13 @@ impl<'i> Memfs<'i> {
 
     /// The image, as it was packed.
     pub(crate) fn tables(&self) -> Image<'i> {
-        self.tables
+        self.inodes.image()
     }
 
     /// Makes a device that no dentry names and the limits do not count. `NOSPC` when
     /// memory is out.
     pub(crate) fn add_unnamed(&mut self, device: Device) -> Result<Ino> {
-        self.reserve_slot()?;
+        self.inodes.reserve()?;
         self.used_max = self.used_max.saturating_add(1);
         self.add_inode(Inode::new(Kind::Device(device), 0))
     }
@@ -221,54 +163,24 @@ impl<'i> Memfs<'i> {
     /// The inode of that number, if there is one: a removed one is there while
     /// something holds it. A number that no listing has shown may be one of another.
     pub fn find(&self, number: u32) -> Option<Ino> {
-        let ino = Ino::new(number)?;
-        let there = match self.places.get(ino.index()) {
-            Some(place) => *place != Place::GONE,
-            None => {
-                let slot = self.slots.get(ino.index() - self.places.len());
-                matches!(slot, Some(Slot::Used(_)))
-            }
-        };
-        there.then_some(ino)
-    }
-
-    /// The slot of an inode that is in none no longer.
-    #[inline]
-    fn slot(&self, ino: Ino) -> Option<usize> {
-        match self.places.get(ino.index()) {
-            None => Some(ino.index() - self.places.len()),
-            Some(&Place::IMAGE) => None,
-            Some(place) => Some(place.slot()),
-        }
-    }
-
-    /// The inode, if it has a slot.
-    #[inline]
-    fn owned(&self, ino: Ino) -> Option<&Inode<'i>> {
-        match &self.slots[self.slot(ino)?] {
-            Slot::Used(inode) => Some(inode),
-            Slot::Free(_) => unreachable!("an inode in use was freed"),
-        }
+        self.inodes.find(number)
     }
 
     /// What can be seen of an inode that a dentry or a description holds.
     // Once, and not in every caller: it is large.
     #[inline(never)]
     pub fn inode(&self, ino: Ino) -> Seen<'_, 'i> {
-        match self.owned(ino) {
-            None => Seen::Packed(self.tables.record(ino.index() as u32)),
-            Some(inode) => Seen::Own(inode),
-        }
+        self.inodes.seen(ino)
     }
 
     /// Where a walk goes on from an inode.
     pub(crate) fn leads(&self, ino: Ino) -> Leads<'_, 'i> {
-        match self.owned(ino) {
-            None => match self.tables.record(ino.index() as u32).target() {
+        match self.inodes.seen(ino) {
+            Seen::Packed(record) => match record.target() {
                 Some(target) => Leads::Link(target),
                 None => Leads::Nowhere,
             },
-            Some(inode) => match &inode.kind {
+            Seen::Own(inode) => match &inode.kind {
                 Kind::Directory(directory) => Leads::Directory(directory),
                 Kind::Symlink(target) => Leads::Link(target),
                 Kind::Regular(_) | Kind::Device(_) => Leads::Nowhere,
@@ -279,58 +191,22 @@ impl<'i> Memfs<'i> {
     /// The inode of that number, which has a [slot](Memfs::own): it is a
     /// directory, a description holds it, or it was never in the image.
     pub fn inode_mut(&mut self, ino: Ino) -> &mut Inode<'i> {
-        match self.slot(ino).map(|slot| &mut self.slots[slot]) {
-            Some(Slot::Used(inode)) => inode,
-            _ => unreachable!("an inode without a slot is changed"),
+        match self.inodes.owned_mut(ino) {
+            Some(inode) => inode,
+            None => unreachable!("an inode without a slot is changed"),
         }
     }
 
     /// The inode of that number, which gets a slot if it has none, so that it can be
     /// changed and held. `NOSPC` when memory is out.
     pub fn own(&mut self, ino: Ino) -> Result<&mut Inode<'i>> {
-        if self.slot(ino).is_none() {
-            self.copy_up(ino)?;
-        }
+        self.inodes.own(ino)?;
         Ok(self.inode_mut(ino))
-    }
-
-    fn copy_up(&mut self, ino: Ino) -> Result<()> {
-        self.reserve_slot()?;
-        let inode = self.packed(ino)?;
-        self.places[ino.index()] = Place::of_slot(self.fill_slot(inode));
-        Ok(())
-    }
-
-    /// An inode of the image, as it was packed. `NOSPC` when memory is out.
-    #[inline(never)]
-    fn packed(&self, ino: Ino) -> Result<Inode<'i>> {
-        let index = ino.index() as u32;
-        let packed = self.tables.inode(index);
-        let kind = match packed.kind {
-            image::Kind::Regular {
-                start,
-                size,
-                stored,
-            } => Kind::Regular(match stored {
-                None => FileData::packed(start as u32, size as u32),
-                Some(_) => FileData::compressed(start as u32, size as u32)?,
-            }),
-            image::Kind::Directory => {
-                Kind::Directory(Directory::packed(Self::ROOT, self.tables.dirents(index))?)
-            }
-            image::Kind::Symlink { target } => Kind::Symlink(Bytes::Borrowed(target)),
-            image::Kind::Device(device) => Kind::Device(device),
-        };
-        let mut inode = Inode::new(kind, packed.meta.mtime);
-        inode.nlink = 1;
-        inode.executable = packed.meta.executable;
-        inode.read_only = packed.read_only;
-        Ok(inode)
     }
 
     /// The directory `ino`; `NOTDIR` if it is something else.
     pub fn directory(&self, ino: Ino) -> Result<&Directory<'i>> {
-        match self.owned(ino).map(|inode| &inode.kind) {
+        match self.inodes.owned(ino).map(|inode| &inode.kind) {
             Some(Kind::Directory(dir)) => Ok(dir),
             _ => Err(Errno::NOTDIR),
         }
@@ -339,11 +215,8 @@ impl<'i> Memfs<'i> {
     // Once, and not in every caller.
     #[inline(never)]
     fn directory_mut(&mut self, ino: Ino) -> Result<&mut Directory<'i>> {
-        match self.slot(ino).map(|slot| &mut self.slots[slot]) {
-            Some(Slot::Used(Inode {
-                kind: Kind::Directory(dir),
-                ..
-            })) => Ok(dir),
+        match self.inodes.owned_mut(ino).map(|inode| &mut inode.kind) {
+            Some(Kind::Directory(dir)) => Ok(dir),
             _ => Err(Errno::NOTDIR),
         }
     }
@@ -351,7 +224,7 @@ impl<'i> Memfs<'i> {
     /// The contents of the regular file `ino`. `BADF` if it is something else,
     /// which no [`File`](crate::fd::File) stands for, or has no [slot](Memfs::own).
     pub fn file(&self, ino: Ino) -> Result<&FileData> {
-        match self.owned(ino).map(|inode| &inode.kind) {
+        match self.inodes.owned(ino).map(|inode| &inode.kind) {
             Some(Kind::Regular(data)) => Ok(data),
             _ => Err(Errno::BADF),
         }
@@ -359,12 +232,12 @@ impl<'i> Memfs<'i> {
 
     /// As [`Memfs::file`], with what reading and changing it takes.
     pub fn file_mut(&mut self, ino: Ino) -> Result<Open<'_, 'i>> {
-        match self.slot(ino).map(|slot| &mut self.slots[slot]) {
-            Some(Slot::Used(Inode {
+        match self.inodes.owned_mut(ino) {
+            Some(Inode {
                 kind: Kind::Regular(data),
                 marks,
                 ..
-            })) => Ok(Open {
+            }) => Ok(Open {
                 data,
                 backing: &mut self.backing,
                 space: &mut self.space,
@@ -397,9 +270,10 @@ impl<'i> Memfs<'i> {
     /// is known now, those of the directory whose entries changed last.
     pub fn settle(&mut self, ino: Ino, now: Timestamp) {
         self.inode_mut(ino).settle(now);
-        let undated = self.undated.take().and_then(|dir| self.slot(dir));
         // It may be gone, and its number another's: to date that is right at any time.
-        if let Some(Slot::Used(inode)) = undated.and_then(|slot| self.slots.get_mut(slot)) {
+        if let Some(dir) = self.undated.take()
+            && let Some(inode) = self.inodes.owned_mut(dir)
+        {
             inode.settle(now);
         }
     }
@@ -412,7 +286,7 @@ impl<'i> Memfs<'i> {
 
     /// Whether the directory `dir` was removed.
     fn is_removed(&self, dir: Ino) -> bool {
-        self.owned(dir).is_some_and(|inode| inode.nlink == 0)
+        self.inodes.owned(dir).is_some_and(|inode| inode.nlink == 0)
     }
 
     // Once, and not in every caller.
@@ -461,7 +335,7 @@ impl<'i> Memfs<'i> {
             New::Directory => Kind::Directory(Directory::new(dir)),
             New::Symlink(target) => Kind::Symlink(Bytes::copy(target)?),
         };
-        self.reserve_slot()?;
+        self.inodes.reserve()?;
         let mut inode = Inode::new(kind, 0);
         inode.marks = Marks::ALL;
         let ino = self.add_inode(inode)?;
@@ -637,17 +511,7 @@ impl<'i> Memfs<'i> {
 
     /// All inodes in use, for those who check them.
     pub fn inodes(&self) -> impl Iterator<Item = (Ino, Seen<'_, 'i>)> {
-        let of_image = |slot: usize| self.places.contains(&Place::of_slot(slot as u32));
-        let image = self.places.iter().enumerate();
-        let image = image.filter(|(_, place)| **place != Place::GONE);
-        let own = self.slots.iter().enumerate();
-        let own =
-            own.filter(move |(slot, inode)| matches!(inode, Slot::Used(_)) && !of_image(*slot));
-        let numbers = image.map(|(index, _)| index);
-        let numbers = numbers.chain(own.map(|(slot, _)| self.places.len() + slot));
-        numbers
-            .filter_map(|index| Ino::new(index as u32 + 1))
-            .map(|ino| (ino, self.inode(ino)))
+        self.inodes.iter()
     }
 
     /// Checks that `dir` can take `name`, which it does not have.
@@ -657,7 +521,7 @@ impl<'i> Memfs<'i> {
             nlink,
             read_only,
             ..
-        }) = self.owned(dir)
+        }) = self.inodes.owned(dir)
         else {
             return Err(Errno::NOTDIR);
         };
@@ -709,44 +573,15 @@ impl<'i> Memfs<'i> {
         Ok(())
     }
 
-    /// Makes room for one more slot. `NOSPC`.
-    fn reserve_slot(&mut self) -> Result<()> {
-        if self.first_free.is_none() {
-            self.slots.try_reserve(1).map_err(|_| Errno::NOSPC)?;
-        }
-        Ok(())
-    }
-
-    /// Puts `inode` into a slot, for which there is room.
-    // Once, and not in every caller.
-    #[inline(never)]
-    fn fill_slot(&mut self, inode: Inode<'i>) -> u32 {
-        match self.first_free {
-            Some(slot) => {
-                if let Slot::Free(next) = self.slots[slot as usize] {
-                    self.first_free = next;
-                }
-                self.slots[slot as usize] = Slot::Used(inode);
-                slot
-            }
-            None => {
-                self.slots.push(Slot::Used(inode));
-                self.slots.len() as u32 - 1
-            }
-        }
-    }
-
     fn add_inode(&mut self, inode: Inode<'i>) -> Result<Ino> {
         self.used += 1;
-        let slot = self.fill_slot(inode);
-        Ino::new(self.places.len() as u32 + slot + 1).ok_or(Errno::NOSPC)
+        self.inodes.add(inode)
     }
 
     // Once, and not in every caller.
     #[inline(never)]
     fn drop_name(&mut self, ino: Ino) {
-        if self.slot(ino).is_some() {
-            let inode = self.inode_mut(ino);
+        if let Some(inode) = self.inodes.owned_mut(ino) {
             inode.nlink -= 1;
             inode.marks.add(Marks::CTIM);
             match (inode.nlink, inode.open) {
@@ -757,27 +592,21 @@ impl<'i> Memfs<'i> {
             }
         } else {
             // Its only name, and nothing holds it.
-            self.places[ino.index()] = Place::GONE;
+            self.inodes.remove_packed(ino);
         }
         self.used -= 1;
     }
 
     /// Gives back what `ino` takes, which has a slot and neither name nor description.
     fn free(&mut self, ino: Ino) {
-        let Some(slot) = self.slot(ino) else { return };
-        let freed = core::mem::replace(&mut self.slots[slot], Slot::Free(self.first_free));
-        self.first_free = Some(slot as u32);
-        if let Slot::Used(Inode {
+        if let Some(Inode {
             kind: Kind::Regular(data),
             ..
-        }) = freed
+        }) = self.inodes.free(ino)
         {
             self.space.give_back(data.heap_bytes());
         }
         self.used -= 1;
-        if let Some(place) = self.places.get_mut(ino.index()) {
-            *place = Place::GONE;
-        }
     }
 
     /// Whether `dir` is `ancestor` or lies below it.
