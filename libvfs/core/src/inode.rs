@@ -169,7 +169,7 @@ impl<'f, 'i: 'f> Seen<'f, 'i> {
     }
 
     /// What it is.
-    #[inline(never)]
+    #[inline]
     pub fn kind(self) -> SeenKind<'f, 'i> {
         match self {
             Seen::Packed(record) => match record.kind() {

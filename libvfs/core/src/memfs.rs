@@ -11,7 +11,7 @@ use crate::device::Device;
 use crate::dir::Directory;
 use crate::errno::{Errno, Result};
 use crate::image::{self, Image};
-use crate::inode::{Ino, Inode, Kind, Leads, Seen};
+use crate::inode::{Ino, Inode, Kind, Leads, Seen, SeenKind};
 use crate::inodes::Inodes;
 use crate::name::Name;
 use crate::time::{Marks, Timestamp};
@@ -171,6 +171,13 @@ impl<'i> Memfs<'i> {
     #[inline(never)]
     pub fn inode(&self, ino: Ino) -> Seen<'_, 'i> {
         self.inodes.seen(ino)
+    }
+
+    /// What that inode is.
+    // Once, and not in every caller: it is large.
+    #[inline(never)]
+    pub fn kind(&self, ino: Ino) -> SeenKind<'_, 'i> {
+        self.inodes.seen(ino).kind()
     }
 
     /// Where a walk goes on from an inode.

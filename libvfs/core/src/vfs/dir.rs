@@ -52,7 +52,7 @@ fn list<H: Home>(
         }
     }
     for (name, ino, own) in dir.entries_from(cookie).take_while(|e| e.2 < end) {
-        if !to.add(own + 1, ino, filetype(fs.inode(ino).kind()), name) {
+        if !to.add(own + 1, ino, filetype(fs.kind(ino)), name) {
             return;
         }
     }
@@ -204,7 +204,7 @@ impl Vfs<'_> {
         )?;
         home.region(bufused, 4)?;
         let to = home.region(buf, buf_len)?;
-        let SeenKind::Symlink(target) = self.fs.inode(ino).kind() else {
+        let SeenKind::Symlink(target) = self.fs.kind(ino) else {
             return Err(Errno::INVAL);
         };
         let (to, _) = to.split(target.len() as u32);

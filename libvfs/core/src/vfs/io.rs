@@ -112,11 +112,21 @@ fn write_at(
 }
 
 /// Where a write goes that is asked for at `offset`: with `APPEND` to the end.
+#[inline]
 fn write_offset(fs: &Memfs<'_>, file: &File, offset: u64) -> Result<u64> {
-    if u32::from(file.flags) & fdflags::APPEND == 0 || fs.device(file.ino).is_some() {
+    if u32::from(file.flags) & fdflags::APPEND == 0 {
         return Ok(offset);
     }
-    Ok(fs.file(file.ino)?.size())
+    append_offset(fs, file, offset)
+}
+
+// Once, and not in every caller.
+#[inline(never)]
+fn append_offset(fs: &Memfs<'_>, file: &File, offset: u64) -> Result<u64> {
+    match fs.device(file.ino) {
+        Some(_) => Ok(offset),
+        None => Ok(fs.file(file.ino)?.size()),
+    }
 }
 
 impl Vfs<'_> {
@@ -250,7 +260,7 @@ impl Vfs<'_> {
         offset: u64,
     ) -> Result<u32> {
         let ino = self.fs.find(number).ok_or(Errno::NOENT)?;
-        let SeenKind::Regular(_) = self.fs.inode(ino).kind() else {
+        let SeenKind::Regular(_) = self.fs.kind(ino) else {
             return Err(Errno::NOENT);
         };
         self.fs.own(ino)?;

@@ -186,7 +186,7 @@ impl<'i> Vfs<'i> {
             match descriptor {
                 Descriptor::Host(_) => {}
                 Descriptor::File(file) => {
-                    let kind = self.fs.inode(file.ino).kind();
+                    let kind = self.fs.kind(file.ino);
                     assert!(
                         matches!(kind, SeenKind::Regular(_) | SeenKind::Device(_)),
                         "fd {fd} is a file"

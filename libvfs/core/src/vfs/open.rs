@@ -125,28 +125,31 @@ impl<'i> Vfs<'i> {
         opened: u32,
     ) -> Result<()> {
         let options = OpenOptions::new(dirflags, oflags, base, fdflags)?;
-        if let Some(host) = self.host_fd(home, fd, Hook::path_open, Errno::NOTDIR)? {
-            let read_only = matches!(self.fds.get(fd), Ok(Descriptor::Host(via)) if via.read_only);
-            if read_only && options.changes() {
-                return Err(Errno::ROFS);
-            }
-            self.reserve_fd(home)?;
-            home.path_open(
-                host, dirflags, path, path_len, oflags, base, inheriting, fdflags, opened,
-            )?;
-            let new = home.load_u32(opened)?;
-            let new = self.fds.insert(Descriptor::Host(HostFd {
-                read_only,
-                ..HostFd::new(new)
-            }));
-            return home.store_u32(opened, new);
-        }
-        let (dir, passed_on) = match self.fds.get(fd)? {
-            Descriptor::Host(_) | Descriptor::File(_) => return Err(Errno::NOTDIR),
-            Descriptor::Dir(dir) if !dir.rights.contains(options.needed()) => {
+        let (dir, passed_on) = match self.fds.get(fd) {
+            Ok(Descriptor::Dir(dir)) if !dir.rights.contains(options.needed()) => {
                 return Err(Errno::NOTCAPABLE);
             }
-            Descriptor::Dir(dir) => (dir.ino, dir.inheriting),
+            Ok(Descriptor::Dir(dir)) => (dir.ino, dir.inheriting),
+            _ => {
+                let Some(host) = self.host_fd(home, fd, Hook::path_open, Errno::NOTDIR)? else {
+                    return Err(Errno::NOTDIR);
+                };
+                let read_only =
+                    matches!(self.fds.get(fd), Ok(Descriptor::Host(via)) if via.read_only);
+                if read_only && options.changes() {
+                    return Err(Errno::ROFS);
+                }
+                self.reserve_fd(home)?;
+                home.path_open(
+                    host, dirflags, path, path_len, oflags, base, inheriting, fdflags, opened,
+                )?;
+                let new = home.load_u32(opened)?;
+                let new = self.fds.insert(Descriptor::Host(HostFd {
+                    read_only,
+                    ..HostFd::new(new)
+                }));
+                return home.store_u32(opened, new);
+            }
         };
         let synced = u32::from(options.flags) & fdflags::SYNCED != 0;
         if synced && !options.rights.contains(Rights::FD_SYNC) {
@@ -192,7 +195,7 @@ impl<'i> Vfs<'i> {
     pub fn attach(&mut self, number: u32) -> Result<u32> {
         let ino = self.fs.find(number).ok_or(Errno::NOENT)?;
         self.fds.reserve()?;
-        let descriptor = match self.fs.inode(ino).kind() {
+        let descriptor = match self.fs.kind(ino) {
             SeenKind::Directory(_) => Descriptor::Dir(Dir {
                 ino,
                 flags: 0,
@@ -243,7 +246,7 @@ impl<'i> Vfs<'i> {
             Some(_) => {}
         }
         let mut ino = found.existing(&self.fs)?;
-        let mut kind = self.fs.inode(ino).kind();
+        let mut kind = self.fs.kind(ino);
         if let SeenKind::Device(Device::Stream(fd)) = kind {
             match self.fds.get(fd.into()).map_err(|_| Errno::NOENT)? {
                 Descriptor::Host(_) if options.directory => return Err(Errno::NOTDIR),
@@ -251,7 +254,7 @@ impl<'i> Vfs<'i> {
                 Descriptor::File(File { ino: meant, .. })
                 | Descriptor::Dir(Dir { ino: meant, .. }) => ino = *meant,
             }
-            kind = self.fs.inode(ino).kind();
+            kind = self.fs.kind(ino);
         }
         let writes = options.rights.contains(Rights::FD_WRITE);
         match kind {
@@ -311,7 +314,7 @@ impl<'i> Vfs<'i> {
         let answer = match self.fds.get(fd)? {
             Descriptor::Host(host) => return home.fd_fdstat_get(host.number, stat),
             Descriptor::File(file) => {
-                let filetype = filetype(self.fs.inode(file.ino).kind());
+                let filetype = filetype(self.fs.kind(file.ino));
                 abi::fdstat(filetype, file.flags, file.rights, Rights::NONE)
             }
             Descriptor::Dir(dir) => {

@@ -195,7 +195,7 @@ impl Vfs<'_> {
         if !file.rights.contains(Rights::POLL_FD_READWRITE) {
             return Ok(Source::Ours(Err(Errno::NOTCAPABLE)));
         }
-        let bytes = match self.fs.inode(file.ino).kind() {
+        let bytes = match self.fs.kind(file.ino) {
             SeenKind::Device(device) if event_type == FD_READ => device::readable(device),
             SeenKind::Regular(size) if event_type == FD_READ => size.saturating_sub(file.offset),
             _ => 1,

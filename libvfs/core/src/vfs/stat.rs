@@ -27,7 +27,8 @@ pub(super) fn filetype(kind: SeenKind<'_, '_>) -> Filetype {
 /// The attributes of an inode whose timestamps are up to date.
 fn filestat(fs: &Memfs<'_>, ino: Ino) -> Filestat {
     let inode = fs.inode(ino);
-    let (nlink, size) = match inode.kind() {
+    let kind = inode.kind();
+    let (nlink, size) = match kind {
         SeenKind::Regular(size) => (inode.nlink(), size),
         // As Linux counts: its name, its `.`, and the `..` of each child.
         SeenKind::Directory(_) if inode.nlink() == 0 => (0, 0),
@@ -37,7 +38,7 @@ fn filestat(fs: &Memfs<'_>, ino: Ino) -> Filestat {
     };
     Filestat {
         ino: u64::from(ino.number()),
-        filetype: filetype(inode.kind()),
+        filetype: filetype(kind),
         nlink: u64::from(nlink),
         size,
         atim: inode.atim(),
