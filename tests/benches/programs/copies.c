@@ -63,9 +63,16 @@ static ssize_t seek_and_read(int fd, void *to, size_t size, off_t at) {
     return lseek(fd, at, SEEK_SET) < 0 ? -1 : read(fd, to, size);
 }
 
-/* Reports under these names. */
-static void random_reads(int fd, long size, const char *copy_name, const char *name) {
-    double copies = NEVER, calls = NEVER;
+/* Calls that move nothing, and together take about as long as one that reads a byte. */
+static void between(int fd) {
+    for (int i = 0; i < 3; i++)
+        lseek(fd, 0, SEEK_SET);
+}
+
+/* Reports under these names: copies by themselves, copies with calls in between, and
+ * calls that read. */
+static void random_reads(int fd, long size, const char *const names[3]) {
+    double copies = NEVER, apart = NEVER, calls = NEVER;
     long n = calls_of(size);
     int has_pread = pread(fd, buffer, 1, 0) == 1 || errno != ENOTSUP;
     for (int pass = -1; pass < PASSES; pass++) {
@@ -76,6 +83,12 @@ static void random_reads(int fd, long size, const char *copy_name, const char *n
             used(buffer);
         }
         double copied = now();
+        for (long i = 0; i < n; i++) {
+            __builtin_memcpy(buffer, mirror + places[i], size);
+            used(buffer);
+            between(fd);
+        }
+        double copied_apart = now();
         if (has_pread)
             for (long i = 0; i < n; i++)
                 ALL(pread, fd, size, places[i])
@@ -83,12 +96,14 @@ static void random_reads(int fd, long size, const char *copy_name, const char *n
             for (long i = 0; i < n; i++)
                 ALL(seek_and_read, fd, size, places[i])
         if (pass >= 0) {
-            least(&calls, now() - copied);
+            least(&calls, now() - copied_apart);
+            least(&apart, copied_apart - copied);
             least(&copies, copied - start);
         }
     }
-    report_at(copy_name, size, copies, n);
-    report_at(name, size, calls, n);
+    report_at(names[0], size, copies, n);
+    report_at(names[1], size, apart, n);
+    report_at(names[2], size, calls, n);
 }
 
 /* A new file, then the same again over its bytes. */
@@ -146,6 +161,10 @@ static void random_writes(int fd, long size) {
 }
 
 int main(int argc, char **argv) {
+    static const char *const packed[] = {"random_copy_out", "random_copy_out_apart",
+                                         "random_read"};
+    static const char *const written[] = {"random_copy_back", "random_copy_back_apart",
+                                          "random_read_back"};
     static const long sizes[] = {1, 64, 512, 4 << 10, 64 << 10, MIB};
     const int kinds = sizeof sizes / sizeof *sizes;
     if (argc < 4)
@@ -162,7 +181,7 @@ int main(int argc, char **argv) {
     int fd = open_or_fail("/big", O_RDONLY);
     for (int kind = 0; kind < kinds; kind++) {
         reads(fd, sizes[kind]);
-        random_reads(fd, sizes[kind], "random_copy_out", "random_read");
+        random_reads(fd, sizes[kind], packed);
     }
     close(fd);
     if (reads_only(argc, argv))
@@ -174,7 +193,7 @@ int main(int argc, char **argv) {
         ALL(write_next, fd, MIB, 0)
     for (int kind = 0; kind < kinds; kind++) {
         random_writes(fd, sizes[kind]);
-        random_reads(fd, sizes[kind], "random_copy_back", "random_read_back");
+        random_reads(fd, sizes[kind], written);
     }
     close(fd);
     unlink("/new");
