@@ -133,7 +133,9 @@ pub(crate) fn run(setup: &Setup) -> Chapter {
                in the same place. The images hold files of 1 MB, or of 100 bytes; below are \
                real programs with 50 MB, which are told to say their version and are compiled \
                without optimising, since that takes minutes. In a round all start in turn, 101 \
-               times if they are small, else 11. Cold means that they are compiled first."
+               times if they are small, else 11. Cold means that they are compiled first. What is \
+               left between a small packed program and an unpacked one are page faults, a \
+               microsecond or two each, and in `multi` what the engine does for a second memory."
             .into(),
         tables: vec![
             table("µs to the first byte", &rows, |row, home| {
