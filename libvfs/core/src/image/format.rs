@@ -26,10 +26,6 @@ pub const SMALL_ALIGN: u64 = 8;
 /// From this length on a file is aligned to [`LARGE_ALIGN`].
 pub const LARGE: u64 = 64 * 1024;
 
-/// From this length on a file begins a page of memory, so that what is read of it by
-/// pages is one each: finding where a page is takes as long as reading some of it.
-pub const PAGED: u64 = 1024 * 1024;
-
 /// Inode kind: character device.
 pub const DEVICE: u8 = 2;
 /// Inode kind: directory. The kinds are WASI's file types.

@@ -8,10 +8,9 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::ALIGN;
 use super::format::{
     COMPRESSED, DEVICE, DIRECTORY, DirentRecord, EXECUTABLE, HOST_READ_ONLY, HostPreopenRecord,
-    InodeRecord, LARGE, LARGE_ALIGN, MAGIC, PAGED, PreopenRecord, READ_ONLY, REGULAR, SMALL_ALIGN,
+    InodeRecord, LARGE, LARGE_ALIGN, MAGIC, PreopenRecord, READ_ONLY, REGULAR, SMALL_ALIGN,
     SOCKETS, STREAM_CLOSED, STREAM_HOST, STREAM_NULL, SYMLINK, Superblock, VERSION,
 };
 use super::node::Contents;
@@ -160,7 +159,7 @@ pub fn write<S>(valid: &ValidTree<S>) -> Result<Written<'_, S>, WriteError> {
                     record.count = stored;
                 }
                 if len > 0 {
-                    let offset = place(&superblock, len).ok_or(WriteError::Data)?;
+                    let offset = place(superblock.data_len, len).ok_or(WriteError::Data)?;
                     superblock.data_len = offset.checked_add(len).ok_or(WriteError::Data)?;
                     record.size = size;
                     record.start = offset;
@@ -247,16 +246,13 @@ fn count<S>(valid: &ValidTree<S>) -> Result<Superblock, WriteError> {
     })
 }
 
-/// Where contents of `len` bytes go, behind those that the superblock counts.
-fn place(superblock: &Superblock, len: u64) -> Option<u64> {
-    let align = match len {
-        PAGED.. => ALIGN as u64,
-        LARGE.. => LARGE_ALIGN,
-        _ => SMALL_ALIGN,
-    };
-    let tables = u64::from(superblock.tables_len);
-    let end = tables.checked_add(superblock.data_len)?;
-    Some(end.checked_next_multiple_of(align)? - tables)
+/// Where contents of `len` bytes go when `end` is the first free byte.
+fn place(end: u64, len: u64) -> Option<u64> {
+    end.checked_next_multiple_of(if len >= LARGE {
+        LARGE_ALIGN
+    } else {
+        SMALL_ALIGN
+    })
 }
 
 /// Appends a name and answers where it begins.
@@ -283,46 +279,31 @@ mod tests {
     }
 
     #[test]
-    fn files_are_aligned_by_their_length() {
+    fn large_files_are_aligned_to_64_and_small_ones_to_8() {
         let valid = valid(&[
             ("a", 1),
             ("b", 65_535),
             ("c", 65_536),
             ("d", 0),
             ("e", 100_000),
-            ("f", PAGED - 1),
-            ("g", PAGED),
-            ("h", 1),
         ]);
         let written = write(&valid).unwrap();
         let places: Vec<_> = written.contents.iter().map(|c| (c.offset, c.len)).collect();
-        let (unpaged, paged) = places.split_at(5);
         assert_eq!(
-            unpaged,
-            [
-                (0, 1),
-                (8, 65_535),
-                (65_600, 65_536),
-                (131_136, 100_000),
-                (231_168, PAGED - 1)
-            ]
+            places,
+            [(0, 1), (8, 65_535), (65_600, 65_536), (131_136, 100_000)]
         );
-        let tables = written.tables.len() as u64;
-        let page = (tables + 231_168 + PAGED).next_multiple_of(4096) - tables;
-        assert_eq!(paged, [(page, PAGED), (page + PAGED, 1)]);
         assert!(written.contents.iter().all(|c| c.len == *c.source));
-        assert_eq!(written.data_len, page + PAGED + 1);
+        assert_eq!(written.data_len, 231_136);
     }
 
     #[test]
     fn contents_that_cannot_be_counted_are_an_error() {
-        // As a whole the image can be counted, too.
-        let just = valid(&[("a", u64::MAX - 4096)]);
-        let written = write(&just).unwrap();
-        assert_eq!(written.data_len, u64::MAX - written.tables.len() as u64);
-        let over = valid(&[("a", u64::MAX - 100)]);
+        let just = valid(&[("a", u64::MAX)]);
+        assert_eq!(write(&just).unwrap().data_len, u64::MAX);
+        let over = valid(&[("a", u64::MAX), ("b", 1)]);
         assert_eq!(write(&over).err(), Some(WriteError::Data));
-        let over = valid(&[("a", u64::MAX - 4096), ("b", 1)]);
+        let over = valid(&[("a", u64::MAX - 100), ("b", 101)]);
         assert_eq!(write(&over).err(), Some(WriteError::Data));
     }
 
