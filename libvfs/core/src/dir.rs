@@ -11,7 +11,7 @@
 //!    or a program that always removes the first entry it lists would step over
 //!    all it has removed.
 //! 4. Small directories are searched in line; the index exists only above
-//!    [`LINEAR`] entries.
+//!    `LINEAR` entries.
 
 use alloc::vec::Vec;
 use core::hash::Hasher;

@@ -6,7 +6,7 @@
 //!
 //! 1. Out pointers are checked before anything changes.
 //! 2. Only the host's calls of [`Access::calls`](crate::access::Access::calls) exist.
-//!    What others would be asked for is answered here as for a pipe, see [`Vfs::host_fd`].
+//!    What others would be asked for is answered here as for a pipe, see `Vfs::host_fd`.
 
 mod device;
 mod dir;

@@ -62,7 +62,7 @@ impl Vfs<'_> {
     ///    [`Vfs::path_open`], lacking `PATH_LINK_SOURCE` or `PATH_LINK_TARGET`
     ///    → `NOTCAPABLE`
     /// 2. the old path leads nowhere, see [`resolve`]
-    /// 3. the new path is taken, see [`vacant`]
+    /// 3. the new path is taken, see `vacant`
     /// 4. the old path leads to a directory → `PERM`
     ///
     /// Compare fs/namei.c:do_linkat().
@@ -107,7 +107,7 @@ impl Vfs<'_> {
     /// 1. `fd` as [`Vfs::path_open`], lacking `PATH_SYMLINK` → `NOTCAPABLE`
     /// 2. an empty target → `NOENT`, a NUL in it → `INVAL`, too long →
     ///    `NAMETOOLONG`, an absolute one → `PERM` as in wasmtime
-    /// 3. the path is taken, see [`vacant`]
+    /// 3. the path is taken, see `vacant`
     ///
     /// Compare fs/namei.c:do_symlinkat().
     pub fn path_symlink(
