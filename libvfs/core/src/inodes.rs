@@ -13,7 +13,6 @@ use crate::dir::Directory;
 use crate::errno::{Errno, Result};
 use crate::image::{self, Image};
 use crate::inode::{Ino, Inode, Kind, Seen};
-use crate::memfs::Memfs;
 
 /// At least so many files get a slot before the slots move.
 const SLOTS_AHEAD: usize = 8;
@@ -58,6 +57,9 @@ pub(crate) struct Inodes<'i> {
 }
 
 impl<'i> Inodes<'i> {
+    /// As [`Memfs::ROOT`](crate::memfs::Memfs::ROOT).
+    pub(crate) const ROOT: Ino = Ino::new(1).expect("1 is not 0");
+
     /// The image's, yet to be [built](Inodes::build).
     pub(crate) fn new(image: &Image<'i>) -> Inodes<'i> {
         Inodes {
@@ -76,7 +78,7 @@ impl<'i> Inodes<'i> {
         // What is looked at first stands together: the root's entries, its slot, the free
         // slots, and the places of what is in the root. There are slots for all that gets
         // one when it is mounted, and half as many more, or they would soon move.
-        let root = self.packed(Memfs::ROOT)?;
+        let root = self.packed(Self::ROOT)?;
         let is_directory = |index: &u32| image.record(*index).kind() == image::Kind::Directory;
         let slots = (0..count).filter(is_directory).count() + names;
         self.slots
@@ -86,7 +88,7 @@ impl<'i> Inodes<'i> {
             .try_reserve_exact(count as usize)
             .map_err(|_| Errno::NOSPC)?;
         self.places.resize(count as usize, Place::IMAGE);
-        self.places[Memfs::ROOT.index()] = Place::of_slot(self.fill(root));
+        self.places[Self::ROOT.index()] = Place::of_slot(self.fill(root));
         Ok(())
     }
 
@@ -95,7 +97,7 @@ impl<'i> Inodes<'i> {
         self.image
     }
 
-    /// As [`Memfs::find`].
+    /// As [`Memfs::find`](crate::memfs::Memfs::find).
     pub(crate) fn find(&self, number: u32) -> Option<Ino> {
         let ino = Ino::new(number)?;
         let there = match self.places.get(ino.index()) {
@@ -177,7 +179,7 @@ impl<'i> Inodes<'i> {
                 Some(_) => FileData::compressed(start as u32, size as u32)?,
             }),
             image::Kind::Directory => {
-                Kind::Directory(Directory::packed(Memfs::ROOT, self.image.dirents(index))?)
+                Kind::Directory(Directory::packed(Self::ROOT, self.image.dirents(index))?)
             }
             image::Kind::Symlink { target } => Kind::Symlink(Bytes::Borrowed(target)),
             image::Kind::Device(device) => Kind::Device(device),

@@ -57,7 +57,7 @@ pub struct Open<'a, 'i> {
 
 impl<'i> Memfs<'i> {
     /// The root directory.
-    pub const ROOT: Ino = Ino::new(1).expect("1 is not 0");
+    pub const ROOT: Ino = Inodes::ROOT;
 
     /// Builds the directories of an image whose file contents are `data`.
     ///
